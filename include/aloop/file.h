@@ -94,8 +94,10 @@ ALOOP_API int aloop_file_detach(aloop_file *file);
  * It takes effect immediately: the file must not be used any more.  Operations
  * that no thread has begun settle with ALOOP_ECANCELED; those that run settle
  * with their own status.  Then a thread of the pool closes the descriptor,
- * before it does other work.  It is closed when aloop_run() returns because
- * nothing is left to do, and at the latest by aloop_free().
+ * before it does other work.  (The loop's thread closes a small file that is
+ * open for reading only, if the close waits for nothing.)  It is closed when
+ * aloop_run() returns because nothing is left to do, and at the latest by
+ * aloop_free().
  *
  * An error of close(2), which may mean that written data were lost, is given to
  * the hook for unhandled errors.  aloop_file_sync() before the close finds such

@@ -258,6 +258,7 @@ static aloop_future *open_now(aloop *loop, int fd, int flags, bool is_in_memory,
     if (file != NULL) {
         set_up(file, fd, flags | O_NONBLOCK, &traits);
         file->is_ours = (flags & O_NONBLOCK) == 0;
+        file->is_known = true;
         future = aloop__future_new_settled(loop, 0);
     }
     if (future != NULL)

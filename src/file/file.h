@@ -39,6 +39,7 @@ struct aloop_file {
     bool is_append;    /* O_APPEND */
     bool is_blocking;  /* Not O_NONBLOCK. */
     bool is_ours;      /* O_NONBLOCK was set by the library. */
+    bool is_known;     /* aloop__file_open_known() has opened it. */
     struct aloop__file_cache cache;
     int64_t position;
     struct aloop__node operations; /* Of struct aloop__file_use. */
@@ -124,6 +125,10 @@ void aloop__file_end(aloop_file *file);
 /* file_close.c: closes a descriptor on the pool, or here if that is impossible.
  * Errors are unhandled ones. */
 void aloop__file_close_later(aloop *loop, int fd);
+
+/* The same for a file of aloop__file_open_known(): the loop's thread closes it
+ * if that does not wait. */
+void aloop__file_close_known(aloop *loop, int fd);
 
 /* file_data.c: watches the descriptor in this process, or ends the operations
  * that wait for it. */

@@ -1,12 +1,26 @@
 /* Closing descriptors.
  *
- * A descriptor is closed on the pool, because close() may wait, for example
+ * Most descriptors are closed on the pool, because close() may wait, for example
  * until a network file system has written its data.  The closing is an
- * operation without an owner. */
+ * operation without an owner.
+ *
+ * A program that only reads cached files should need no thread for that.  A
+ * file that is open for reading only, on a device without a server, can be
+ * closed on the loop's thread, with two exceptions.  The last close of a file
+ * without a name removes its data.  And on ext4, xfs and btrfs, the first close
+ * after a file was truncated begins to write what was written to it since, also
+ * if that descriptor is only a reader's.  (21 ms were seen for 64 MiB.)
+ * Therefore the links of the file, and its pages that are to be written, are
+ * looked at right before.  (What another process does to the file between these
+ * calls and the close has its effect.)  The kernel counts pages one by one, so
+ * that large files are left to the pool. */
 
 #include "file/blocking.h"
 #include "file/file.h"
 #include "loop/report.h"
+#include "os/sys_file.h"
+
+enum { KNOWN_SIZE_MAX = 1 << 20 };
 
 /* An operation that closes a descriptor, after the file was freed. */
 struct closing {
@@ -81,4 +95,23 @@ void aloop__file_close_later(aloop *loop, int fd)
     if (aloop__file_op_submit_first(&closing->op) < 0)
         close_cancel(&closing->op);
     aloop__future_unref(&closing->op.future);
+}
+
+/* Returns whether the close of a file of aloop__file_open_known() does not
+ * wait. */
+static bool is_closed_fast(const aloop *loop, int fd)
+{
+    struct aloop__device_file found;
+
+    return aloop__device_stat(&loop->devices, fd, &found) == 0 &&
+           found.stat.links > 0 && found.stat.size <= KNOWN_SIZE_MAX &&
+           aloop__sys_is_written(fd) > 0;
+}
+
+void aloop__file_close_known(aloop *loop, int fd)
+{
+    if (is_closed_fast(loop, fd))
+        close_here(loop, fd);
+    else
+        aloop__file_close_later(loop, fd);
 }

@@ -6,12 +6,13 @@
 #include "loop/debug.h"
 
 /* The watch ends before the descriptor is closed, because its number may belong
- * to another file afterwards.  A thread closes it: close() may have to write
- * data to a slow device, which must not block the loop. */
+ * to another file afterwards.  file_close.c decides which thread closes it. */
 void aloop__file_end(aloop_file *file)
 {
     aloop__io_close(file->handle.loop, &file->watch.io);
-    if (file->fd >= 0)
+    if (file->fd >= 0 && file->is_known)
+        aloop__file_close_known(file->handle.loop, file->fd);
+    else if (file->fd >= 0)
         aloop__file_close_later(file->handle.loop, file->fd);
     file->fd = -1;
     aloop__handle_closed(&file->handle);

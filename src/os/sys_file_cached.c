@@ -166,7 +166,19 @@ int aloop__sys_mount_is_local(uint64_t mount)
     return 0;
 }
 
-/* cachestat(), which Linux has since version 6.5, counts pages in the swap area
+/* cachestat(), which Linux has since version 6.5; the range of size 0 is the
+ * whole file. */
+int aloop__sys_is_written(int fd)
+{
+    struct cache_range range = {0, 0};
+    struct cache_pages pages;
+
+    if (syscall(SYS_cachestat, fd, &range, &pages, 0) < 0)
+        return -errno;
+    return pages.dirty == 0;
+}
+
+/* cachestat() counts pages in the swap area
  * as evicted.  Holes, and what is behind the end, are not counted. */
 ssize_t aloop__sys_pread_memory(int fd, void *buffer, size_t size,
                                 int64_t offset)
@@ -281,6 +293,12 @@ bool aloop__sys_is_in_memory(int fd)
 int aloop__sys_mount_is_local(uint64_t mount)
 {
     (void) mount;
+    return -ENOSYS;
+}
+
+int aloop__sys_is_written(int fd)
+{
+    (void) fd;
     return -ENOSYS;
 }
 

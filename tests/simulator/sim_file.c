@@ -574,6 +574,17 @@ bool aloop__sys_is_in_memory(int fd)
            file->node->device->is_in_memory;
 }
 
+int aloop__sys_is_written(int fd)
+{
+    int error;
+    const struct sim_file *file =
+        enter_regular(CALL_sys_is_written, SIM_CACHED, fd, O_RDONLY, &error);
+
+    if (file == NULL || sim__world.options.has_old_kernel)
+        return file == NULL ? error : -ENOSYS;
+    return !file->node->is_dirty;
+}
+
 ssize_t aloop__sys_pread_memory(int fd, void *buffer, size_t size,
                                 int64_t offset)
 {

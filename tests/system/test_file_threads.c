@@ -159,7 +159,17 @@ static unsigned count_threads(void)
     return count;
 }
 
-/* The kernel may refuse an open of a cached name now and then. */
+static void write_to_disk(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    assert_int_equal(fsync(fd), 0);
+    close(fd);
+}
+
+/* The kernel may refuse an open of a cached name now and then.  A file is closed
+ * without a thread when its data are on the disk. */
 static void the_first_file_of_a_local_disk_needs_no_thread(void **state)
 {
     unsigned before = count_threads(), after = before + 1;
@@ -171,6 +181,7 @@ static void the_first_file_of_a_local_disk_needs_no_thread(void **state)
     assert_int_equal(aloop_await(aloop_fs_write_file(d.loop, path, "0123456789",
                                                      SIZE, 0600)),
                      SIZE);
+    write_to_disk(path);
     if (statfs(d.folder, &found) < 0 || found.f_type != EXT4 ||
         (syscall(STATMOUNT, NULL, NULL, 0, 0) < 0 && errno != EFAULT))
         skip();
@@ -184,11 +195,38 @@ static void the_first_file_of_a_local_disk_needs_no_thread(void **state)
         for (int j = 0; j < 1000; j++)
             assert_int_equal(
                 aloop_await(aloop_file_read_at(file, bytes, SIZE, 0)), SIZE);
-        after = count_threads();
         aloop_file_close(file);
+        aloop_run(d.loop);
+        after = count_threads();
         wait_for_threads();
     }
     assert_int_equal(after, before);
+}
+
+/* The first close after the truncation writes to the disk: 21 ms were seen for
+ * 64 MiB.  A thread that was started is counted until the loop ends. */
+static void a_reader_of_a_file_that_is_being_written_is_closed_by_a_thread(
+    void **state)
+{
+    unsigned before, after;
+    aloop_file *file = NULL;
+    char path[600];
+    int fd;
+
+    (void) state;
+    snprintf(path, sizeof path, "%s/a", d.folder);
+    fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, "0123456789", SIZE, 0), SIZE);
+    reopen_loop(NULL);
+    before = count_threads();
+    assert_int_equal(
+        aloop_await(aloop_file_open(d.loop, path, O_RDONLY, 0, &file)), 0);
+    aloop_file_close(file);
+    aloop_run(d.loop);
+    after = count_threads();
+    close(fd);
+    assert_int_equal(after, before + 1);
 }
 
 /* The thread may not be idle yet when the loop has another operation. */
@@ -515,6 +553,7 @@ int main(void)
 #if defined __linux__
         TEST(files_of_tmpfs_are_read_without_a_thread),
         TEST(the_first_file_of_a_local_disk_needs_no_thread),
+        TEST(a_reader_of_a_file_that_is_being_written_is_closed_by_a_thread),
         TEST(operations_one_after_the_other_need_one_thread),
         TEST(a_slow_server_of_files_does_not_block_the_loop),
         TEST(a_slow_server_in_the_place_of_tmpfs_does_not_either),

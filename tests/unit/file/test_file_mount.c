@@ -172,6 +172,81 @@ static void a_local_file_that_refuses_cached_reads_is_read_by_a_thread(
     assert_false(reads_now("/a"));
 }
 
+/* Closing on the loop's thread. */
+
+static unsigned threads_started(void)
+{
+    return sim_calls("aloop__sys_thread_start");
+}
+
+static void files_that_are_only_read_start_no_thread(void **state)
+{
+    unsigned before = sim_descriptors_open(), threads = threads_started();
+
+    (void) state;
+    for (int i = 0; i < 3; i++)
+        assert_true(opens_now("/a", O_RDONLY));
+    assert_int_equal(threads_started(), threads);
+    assert_int_equal(sim_descriptors_open(), before);
+}
+
+static void leave_alone(void)
+{
+}
+
+/* The first close after a truncation may write to the disk. */
+static void have_data_to_write(void)
+{
+    assert_int_equal(
+        aloop_await(aloop_fs_write_file(t.loop, "/a", "01", 2, 0600)), 2);
+}
+
+static void remove_name(void)
+{
+    assert_int_equal(aloop_await(aloop_fs_unlink(t.loop, "/a")), 0);
+}
+
+static void grow(void)
+{
+    static char data[(1 << 20) + 1];
+
+    sim_file_put("/a", data, sizeof data);
+}
+
+static void a_close_that_may_wait_is_left_to_the_pool(void **state)
+{
+    static const struct {
+        void (*change)(void);
+        const char *call;
+        int error;
+    } cases[] = {
+        {have_data_to_write, NULL, 0},
+        {remove_name, NULL, 0},
+        {grow, NULL, 0},
+        {leave_alone, "aloop__sys_is_written", -ENOSYS},
+        {leave_alone, "aloop__sys_is_written", -EPERM},
+        {leave_alone, "aloop__sys_fstat_cached", -ENOMEM},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        aloop_file *file = NULL;
+        unsigned before;
+
+        if (i > 0)
+            assert_int_equal(mount_tear_down(state) + mount_set_up(state), 0);
+        before = sim_descriptors_open();
+        assert_int_equal(
+            aloop_await(aloop_file_open(t.loop, "/a", O_RDONLY, 0, &file)), 0);
+        cases[i].change();
+        if (cases[i].call != NULL)
+            sim_fail(cases[i].call, 1, cases[i].error);
+        aloop_file_close(file);
+        assert_int_equal(sim_descriptors_open(), before + 1);
+        aloop_run(t.loop);
+        assert_int_equal(sim_descriptors_open(), before);
+    }
+}
+
 /* Reads of more bytes than a turn may read on the loop's thread. */
 
 enum { READS = 8, PIECE = 65536, PIECES_OF_A_TURN = 4 };
@@ -371,6 +446,8 @@ int main(void)
         TEST(a_loop_without_local_files_looks_once),
         TEST(a_step_that_is_refused_leaves_the_file_to_the_pool),
         TEST(without_the_number_of_the_mount_the_pool_is_needed_once),
+        TEST(files_that_are_only_read_start_no_thread),
+        TEST(a_close_that_may_wait_is_left_to_the_pool),
         TEST(a_local_file_that_refuses_cached_reads_is_read_by_a_thread),
         TEST(reads_beyond_the_limit_of_a_turn_wait_for_the_next_one),
         TEST(a_read_that_has_waited_for_a_turn_may_need_a_thread),
