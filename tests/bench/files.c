@@ -17,7 +17,9 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-enum { READS = 50000, WHOLE_READS = 20000, COLD_READS = 100 };
+/* So many reads that the start and the end of a loop, about 0.3 ms, take less
+ * than 2 % of the time of a slice. */
+enum { READS = 100000, WHOLE_READS = 20000, COLD_READS = 100 };
 
 /* The kernel does not read ahead for reads that are so far from each other. */
 enum { COLD_STEP = 64 << 10 };
@@ -240,6 +242,7 @@ void make_file(char *path, size_t size)
     fail_if(fd < 0, "mkstemp");
     for (size_t done = 0; done < size; done += sizeof data)
         fail_if(write(fd, data, sizeof data) != sizeof data, "write");
+    fail_if(fsync(fd) < 0, "fsync"); /* A close finds nothing to write. */
     close(fd);
 }
 
