@@ -122,7 +122,7 @@ static inline void fetch_children(const struct aloop__entry *heap, size_t first,
 {
     size_t child = first_child(first);
 
-    if (first < FAST_END || child + ARITY * ARITY > end)
+    if (first < FAST_END || child + (size_t) ARITY * ARITY > end)
         return;
     for (size_t i = 0; i < ARITY; i++)
         __builtin_prefetch(&heap[child + i * ARITY]);

@@ -63,19 +63,21 @@ void *aloop__sys_pages_map_huge(size_t size)
 {
     int flags = MAP_PRIVATE | MAP_ANONYMOUS;
     char *pages = mmap(NULL, size * 2, PROT_READ | PROT_WRITE, flags, -1, 0);
+    char *aligned;
     size_t before;
 
     if (pages == MAP_FAILED)
         return NULL;
     before = -(uintptr_t) pages & (size - 1);
+    aligned = pages + before;
     if (before > 0)
         (void) munmap(pages, before);
     if (before < size)
-        (void) munmap(pages + before + size, size - before);
+        (void) munmap(aligned + size, size - before);
 #if defined(MADV_HUGEPAGE)
-    (void) madvise(pages + before, size, MADV_HUGEPAGE);
+    (void) madvise(aligned, size, MADV_HUGEPAGE);
 #endif
-    return pages + before;
+    return aligned;
 }
 
 void aloop__sys_pages_unmap(void *pages, size_t size)

@@ -158,10 +158,9 @@ ssize_t torture_bridge(aloop *loop)
     if (status == 0) {
         aloop_prepare_ref(prepare);
         aloop_prepare_unref(prepare);
-    }
-    if (status == 0)
         torture_keep(&error,
                      torture_await(aloop_spawn(loop, uses_transfers, NULL), 9));
+    }
     end_library();
     aloop_prepare_close(prepare);
     aloop_timer_close(timer);
