@@ -150,6 +150,51 @@ static void a_partly_refused_answer_leaves_in_order(void **state)
     aloop_stream_close(stream);
 }
 
+/* The first of its bytes wait in the wire when the last one is taken. */
+static void a_partly_refused_answer_that_is_not_accepted_leaves_in_order(
+    void **state)
+{
+    aloop_filter filter = idle_script();
+    aloop_stream *stream;
+
+    (void) state;
+    filter.write = write_two;
+    stream = resting_with(&filter, &s);
+    sim_fail("aloop__sys_send", 1, ALOOP_EAGAIN);
+    send_text("abcdefg");
+    assert_received("abcdefg");
+    aloop_stream_close(stream);
+}
+
+static size_t feed_room; /* So many bytes are taken. */
+
+static ssize_t feed_into_room(void *context, const void *data, size_t size)
+{
+    if (size > feed_room)
+        size = feed_room;
+    if (size == 0 && data != NULL)
+        return ALOOP_EAGAIN;
+    feed_room -= size;
+    return script_feed(context, data, size);
+}
+
+static void a_message_does_not_pass_the_refused_rest_of_another(void **state)
+{
+    aloop_filter filter = idle_script();
+    aloop_stream *stream;
+
+    (void) state;
+    filter.feed = feed_into_room;
+    feed_room = 8;
+    stream = resting_with(&filter, &s);
+    send_text("abcdef"); /* Three are left. */
+    feed_room = 100;
+    send_text("ghi");
+    assert_int_equal(aloop_stream_filter_wake(stream), 0);
+    assert_received("abcdefghi");
+    aloop_stream_close(stream);
+}
+
 static void messages_of_all_sizes_come_back(void **state)
 {
     static char sent[2 * BUFFER];
@@ -207,6 +252,28 @@ static void too_many_unsent_answers_pause_on_data(void **state)
     receive_all();
     assert_int_equal(t.calls, 2);
     assert_memory_equal(c.in + BUFFER, "abcdef", 6);
+    aloop_stream_close(stream);
+}
+
+/* What was answered before does not count. */
+static void other_unsent_bytes_do_not_pause_on_data(void **state)
+{
+    static const char other[30000];
+    aloop_stream *stream = resting();
+
+    (void) state;
+    assert_int_equal(aloop_stream_set_watermarks(stream, 1, 10), 0);
+    for (int i = 0; i < 10; i++)
+        send_text("abc");
+    receive_all();
+    for (int i = 0; i < 8; i++)
+        assert_true(aloop_stream_put(stream, c.in, BUFFER / 8) >= 0);
+    run_for(MS);
+    t.calls = 0;
+    assert_true(aloop_stream_put(stream, other, sizeof other) >= 0);
+    run_for(MS);
+    send_text("abc");
+    assert_int_equal(t.calls, 1);
     aloop_stream_close(stream);
 }
 
@@ -294,6 +361,65 @@ static void an_end_of_pull_is_sent_behind_the_answer(void **state)
     aloop_stream_close(stream);
 }
 
+/* The filter gives its end in the only pull, and is idle then. */
+static ssize_t pull_only_the_end(void *context, void *data, size_t size)
+{
+    ssize_t n = script_pull(context, data, size);
+
+    return n > 0 && s.has_shaken ? 0 : n;
+}
+
+static void an_end_behind_which_the_filter_is_idle_is_sent(void **state)
+{
+    aloop_filter filter = idle_script();
+    aloop_stream *stream;
+
+    (void) state;
+    filter.pull = pull_only_the_end;
+    stream = resting_with(&filter, &s);
+    s.has_shaken = true;
+    send_text("abc");
+    assert_true(sim_peer_eof(c.peer));
+    aloop_stream_close(stream);
+}
+
+static aloop_future *written;
+
+static ssize_t cancel_and_take(void *context, const void *data, size_t size)
+{
+    if (written != NULL && size > 0) {
+        aloop_future *write = written;
+        ssize_t n = script_write(context, data, size);
+
+        written = NULL;
+        aloop_cancel(write);
+        aloop_future_unref(write);
+        return n;
+    }
+    return script_write(context, data, size);
+}
+
+static void write_more(aloop_stream *stream)
+{
+    written = aloop_stream_write(stream, "more", 4);
+}
+
+static void nothing_is_sent_behind_a_write_that_its_filter_cancels(void **state)
+{
+    aloop_filter filter = idle_script();
+    aloop_stream *stream;
+
+    (void) state;
+    written = NULL;
+    filter.write = cancel_and_take;
+    stream = resting_with(&filter, &s);
+    then = write_more;
+    send_text("abc");
+    assert_int_equal(aloop_stream_put(stream, "x", 1), ALOOP_EPIPE);
+    assert_received("");
+    aloop_stream_close(stream);
+}
+
 /* What on_data does. */
 
 static void a_close_in_on_data_sends_the_answer(void **state)
@@ -333,6 +459,98 @@ static void a_shutdown_in_on_data_follows_the_answer(void **state)
     assert_received("abc");
     assert_true(sim_peer_eof(c.peer));
     assert_int_equal(calls_of('w'), 1);
+    aloop_stream_close(stream);
+}
+
+static void shut_down_and_drop(aloop_stream *stream)
+{
+    aloop_future_unref(aloop_stream_shutdown(stream));
+}
+
+static void a_dropped_shutdown_in_on_data_follows_the_answer(void **state)
+{
+    aloop_stream *stream = resting();
+
+    (void) state;
+    then = shut_down_and_drop;
+    send_text("abc");
+    assert_received("abc");
+    assert_true(sim_peer_eof(c.peer));
+    aloop_stream_close(stream);
+}
+
+static aloop_future *drained;
+
+static void drain(aloop_stream *stream)
+{
+    drained = aloop_stream_drain(stream);
+}
+
+static void a_drain_of_on_data_settles_when_its_answer_is_sent(void **state)
+{
+    aloop_stream *stream = resting();
+
+    (void) state;
+    then = drain;
+    send_text("abc");
+    assert_true(aloop_future_is_settled(drained));
+    assert_int_equal(aloop_await(drained), 0);
+    drain(stream);
+    assert_true(aloop_future_is_settled(drained));
+    assert_int_equal(aloop_await(drained), 0);
+    assert_received("abc");
+    aloop_stream_close(stream);
+}
+
+/* Each message has the filter give the peer a byte of its own. */
+static ssize_t read_and_reply(void *context, void *data, size_t size)
+{
+    ssize_t n = script_read(context, data, size);
+
+    if (n > 0 && s.has_shaken)
+        s.out[s.out_size++] = '!';
+    return n;
+}
+
+static void become_a_child(aloop_stream *stream)
+{
+    (void) stream;
+    sim_fork();
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+}
+
+static void answer_nothing(aloop_stream *stream, const void *data, ssize_t size,
+                           void *arg)
+{
+    (void) data;
+    (void) arg;
+    t.calls += size > 0;
+    if (then != NULL)
+        then(stream);
+    then = NULL;
+}
+
+static void a_child_does_not_send_what_its_parent_has_to_send(void **state)
+{
+    aloop_filter filter = idle_script();
+    aloop_stream *stream;
+
+    (void) state;
+    filter.read = read_and_reply;
+    stream = resting_with(&filter, &s);
+    aloop_stream_stop(stream);
+    aloop_stream_start(stream, answer_nothing, NULL);
+    run_for(MS);
+    s.has_shaken = true;
+    then = become_a_child;
+    send_text("abc");
+    assert_int_equal(t.calls, 1);
+    assert_received("");
+    aloop_stream_stop(stream);
+    aloop_stream_start(stream, answer_nothing, NULL);
+    send_text("def");
+    assert_int_equal(t.calls, 2);
+    assert_received("!");
     aloop_stream_close(stream);
 }
 
@@ -397,13 +615,6 @@ static void other_bytes_of_on_data_follow_its_answer(void **state)
     assert_memory_equal(c.in, "abcx", 4);
     assert_memory_equal(c.in + 6002, "xdef", 4);
     aloop_stream_close(stream);
-}
-
-static aloop_future *written;
-
-static void write_more(aloop_stream *stream)
-{
-    written = aloop_stream_write(stream, "more", 4);
 }
 
 static void a_write_of_on_data_settles_when_it_is_sent(void **state)
@@ -490,6 +701,14 @@ int main(void)
         TEST(bytes_that_were_put_before_the_message_leave_before_it),
         TEST(a_wake_in_a_message_runs_the_filter_again),
         TEST(read_operations_are_served_at_rest),
+        TEST(a_partly_refused_answer_that_is_not_accepted_leaves_in_order),
+        TEST(a_message_does_not_pass_the_refused_rest_of_another),
+        TEST(other_unsent_bytes_do_not_pause_on_data),
+        TEST(nothing_is_sent_behind_a_write_that_its_filter_cancels),
+        TEST(an_end_behind_which_the_filter_is_idle_is_sent),
+        TEST(a_dropped_shutdown_in_on_data_follows_the_answer),
+        TEST(a_drain_of_on_data_settles_when_its_answer_is_sent),
+        TEST(a_child_does_not_send_what_its_parent_has_to_send),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -376,6 +376,28 @@ static void filters_that_lend_and_borrow_may_be_stacked(void **state)
     }
 }
 
+static void messages_are_answered_through_what_is_lent_or_borrowed(void **state)
+{
+    aloop_filter filters[] = {borrower, borrower, borrower};
+
+    (void) state;
+    filters[1].feed = script_feed;
+    filters[1].read = script_read;
+    filters[1].keep = NULL;
+    filters[2].pull = script_pull;
+    filters[2].lend = NULL;
+    for (size_t i = 0; i < 3; i++) {
+        aloop_stream *stream = with_filter(&filters[i]);
+
+        aloop_stream_start(stream, echo, NULL);
+        send_text("abc");
+        send_text("def");
+        send_text("ghi");
+        assert_received("abcdefghi");
+        aloop_stream_close(stream);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -390,6 +412,7 @@ int main(void)
         TEST(if_bytes_cannot_be_kept_the_stream_fails_behind_those_read),
         TEST(a_stream_may_be_closed_while_its_bytes_are_borrowed),
         TEST(filters_that_lend_and_borrow_may_be_stacked),
+        TEST(messages_are_answered_through_what_is_lent_or_borrowed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
