@@ -376,6 +376,36 @@ static void filters_that_lend_and_borrow_may_be_stacked(void **state)
     }
 }
 
+/* What it gives needs more room than what it has borrowed. */
+static ssize_t read_twice(void *context, void *data, size_t size)
+{
+    char *bytes = data;
+    ssize_t n = borrow_read(context, bytes, 1);
+
+    assert_true(size >= 2);
+    if (n <= 0)
+        return n;
+    bytes[1] = bytes[0];
+    return 2;
+}
+
+static void borrowed_bytes_are_not_where_a_reader_gets_its_own(void **state)
+{
+    aloop_filter filter = borrower;
+    aloop_stream *stream;
+
+    (void) state;
+    filter.read = read_twice;
+    filter.pull = script_pull;
+    filter.lend = NULL;
+    stream = with_filter(&filter);
+    aloop_stream_start(stream, echo, NULL);
+    send_text("abc");
+    send_text("def");
+    assert_received("aabbccddeeff");
+    aloop_stream_close(stream);
+}
+
 static void messages_are_answered_through_what_is_lent_or_borrowed(void **state)
 {
     aloop_filter filters[] = {borrower, borrower, borrower};
@@ -412,6 +442,7 @@ int main(void)
         TEST(if_bytes_cannot_be_kept_the_stream_fails_behind_those_read),
         TEST(a_stream_may_be_closed_while_its_bytes_are_borrowed),
         TEST(filters_that_lend_and_borrow_may_be_stacked),
+        TEST(borrowed_bytes_are_not_where_a_reader_gets_its_own),
         TEST(messages_are_answered_through_what_is_lent_or_borrowed),
     };
 
