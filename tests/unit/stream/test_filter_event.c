@@ -499,15 +499,17 @@ static void a_drain_of_on_data_settles_when_its_answer_is_sent(void **state)
     aloop_stream_close(stream);
 }
 
-static void there_is_nothing_to_drain_behind_a_message(void **state)
+static void bytes_below_the_mark_are_drained_behind_a_message(void **state)
 {
     aloop_stream *stream = resting();
 
     (void) state;
     send_text("abc");
+    assert_int_equal(aloop_stream_put(stream, "def", 3), 0);
     drain(stream);
     assert_true(aloop_future_is_settled(drained));
     assert_int_equal(aloop_await(drained), 0);
+    assert_received("abcdef");
     aloop_stream_close(stream);
 }
 
@@ -717,7 +719,7 @@ int main(void)
         TEST(an_end_behind_which_the_filter_is_idle_is_sent),
         TEST(a_dropped_shutdown_in_on_data_follows_the_answer),
         TEST(a_drain_of_on_data_settles_when_its_answer_is_sent),
-        TEST(there_is_nothing_to_drain_behind_a_message),
+        TEST(bytes_below_the_mark_are_drained_behind_a_message),
         TEST(a_child_does_not_send_what_its_parent_has_to_send),
     };
 
