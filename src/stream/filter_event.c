@@ -49,8 +49,7 @@ static inline void move_message(struct aloop__filters *filters)
     }
     if (filters->is_closed || !aloop__stream_is_ours(stream))
         return; /* By on_data, which may also have put on another filter. */
-    if (layer->is_idle || layer->has_failed || filters->is_mute ||
-        layer != filters->top || filters->scratch != NULL)
+    if (layer->is_idle || filters->is_mute || filters->scratch != NULL)
         return; /* No answer, or not all of it was taken with one call. */
     n = aloop__layer_pull(filters, layer, buffer, RECEIVE_SIZE);
     if (n > 0) { /* Nothing is in the wire. */

@@ -367,7 +367,8 @@ static inline bool aloop__filters_are_read(const aloop_stream *stream)
 }
 
 /* Returns whether the stream is at rest: one filter, which has nothing left,
- * and nothing in front of it or behind it. */
+ * and nothing in front of it or behind it.  A filter that has failed is not
+ * idle, and on_data is paused only while something is in the wire. */
 static inline bool aloop__filters_are_at_rest(
     const struct aloop__filters *filters)
 {
@@ -376,12 +377,10 @@ static inline bool aloop__filters_are_at_rest(
     return layer == filters->bottom && layer->is_idle && !layer->has_pull_end &&
            layer->filter.lend == NULL && layer->filter.keep == NULL &&
            layer->in.held == NULL && !layer->in.is_ending &&
-           !layer->out.is_ending && filters->error == 0 &&
-           filters->receive_error == 0 && !filters->can_receive &&
-           !filters->is_mute && !filters->has_forked &&
+           !layer->out.is_ending && filters->receive_error == 0 &&
+           !filters->can_receive && !filters->is_mute && !filters->has_forked &&
            list_is_empty(&filters->wire.pieces) &&
-           !aloop__stream_is_busy(filters->stream) &&
-           !filters->stream->sender->is_paused;
+           !aloop__stream_is_busy(filters->stream);
 }
 /* stream->io calls it. */
 void aloop__filters_ready(struct aloop__io *io, unsigned bits);
