@@ -73,7 +73,8 @@ ALOOP_BEGIN
  * - `keep` saves another one.  With it, the filter may use the bytes that
  *   `feed` has taken until `keep` is called, which copies those that are still
  *   needed.  That is before other bytes are fed, and before the stream waits
- *   for input.  After an error and before `close` it is not called.
+ *   for input.  After an error and before `close` it is not called: then the
+ *   bytes must not be used any more.
  * - After an error only `pull` is called.  What it gives is sent, for example
  *   an alert.
  * - `close` is called once.  No function is called after it.
