@@ -64,8 +64,8 @@ struct aloop__input {
 
 /* The writing half of a stream, and what else an idle one does without.  The
  * stream has it while there is something to send, longer if `is_kept` or one of
- * the first three fields is in use, and after aloop__sender_hurry() until its
- * next flush. */
+ * the first three fields is in use, and until its next flush after
+ * aloop__sender_hurry() and after `input` or `reads` was used. */
 struct aloop__sender {
     /* Queued if on_data must be called without a readiness event. */
     struct aloop__ready deliver;

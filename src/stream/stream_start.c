@@ -194,11 +194,10 @@ void aloop__stream_resume(aloop_stream *stream)
         aloop__stream_fail_reading(stream, error);
 }
 
-/* Bytes that an operation left over, and an end
- * that is already known, cause no event of the descriptor.  The buffer is taken
- * away from the stream before the call, because on_data may start an operation
- * that makes a new one, or put bytes back.  In a pause the bytes wait for
- * aloop__stream_resume(). */
+/* Bytes that an operation left over, and an end that is already known, cause no
+ * event of the descriptor.  The buffer is taken away from the stream before the
+ * call, because on_data may start an operation that makes a new one, or put
+ * bytes back.  In a pause the bytes wait for aloop__stream_resume(). */
 void aloop__stream_deliver(aloop_stream *stream)
 {
     struct aloop__input *input;
