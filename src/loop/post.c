@@ -150,13 +150,17 @@ static bool try_push(aloop *loop, struct aloop__post *post)
 
 /* Pushes a post, and wakes the loop if the stack was empty.  `posting` is
  * counted around the push and the wake-up, so that aloop_free() can wait until
- * no thread is between them. */
+ * no thread is between them.  The post is not read after the push, because it
+ * may have run, and its memory may have been freed. */
 static NOINLINE void push_and_wake(aloop *loop, struct aloop__post *post)
 {
+    struct aloop__post *next = NULL;
+
     atomic_fetch_add(&loop->posting, 1);
-    while (!atomic_compare_exchange_weak(&loop->posts, &post->next, post))
-        ;
-    if (post->next == NULL)
+    do
+        post->next = next;
+    while (!atomic_compare_exchange_weak(&loop->posts, &next, post));
+    if (next == NULL)
         aloop_wake(loop);
     atomic_fetch_sub(&loop->posting, 1);
 }
