@@ -1,7 +1,7 @@
 /* Closing descriptors.
  *
- * Most descriptors are closed on the pool, because close() may wait, for example
- * until a network file system has written its data.  The closing is an
+ * Most descriptors are closed on the pool, because close() may wait, for
+ * example until a network file system has written its data.  The closing is an
  * operation without an owner.
  *
  * A program that only reads cached files should need no thread for that.  A

@@ -168,8 +168,8 @@ static void write_to_disk(const char *path)
     close(fd);
 }
 
-/* The kernel may refuse an open of a cached name now and then.  A file is closed
- * without a thread when its data are on the disk. */
+/* The kernel may refuse an open of a cached name now and then.  A file is
+ * closed without a thread when its data are on the disk. */
 static void the_first_file_of_a_local_disk_needs_no_thread(void **state)
 {
     unsigned before = count_threads(), after = before + 1;

@@ -49,6 +49,7 @@ ssize_t torture_whole(aloop *loop)
     torture_fill(old_bytes, 0, OLD_SIZE);
     torture_fill(new_bytes, 1, NEW_SIZE);
     sim_file_put("/tmp/d/a", old_bytes, OLD_SIZE);
+    sim_device("/tmp")->is_local = true;
     expect_whole(loop, "/tmp/d/a", 0, OLD_SIZE, &error);
     status = torture_await(
         aloop_fs_replace_file(loop, "/tmp/d/a", new_bytes, NEW_SIZE, 0600), 10);

@@ -685,6 +685,7 @@ static void start(void)
     for (unsigned i = 0; i < CONTENTS; i++)
         content_begin(&contents[i], i);
     device = sim_device("/data");
+    device->is_local = chance(50);
     if (chance(20))
         device->cached_read_error = -EOPNOTSUPP;
     if (may_break() && chance(30))

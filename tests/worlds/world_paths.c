@@ -671,6 +671,7 @@ static void start(void)
     for (int i = 0; i < SLOTS; i++)
         begin_slot(&slots[i], i);
     device = sim_device("/data");
+    device->is_local = chance(50);
     if (chance(30))
         device->cached_read_error = -EOPNOTSUPP;
     if (chance(50))
