@@ -188,11 +188,9 @@ void aloop__future_free(aloop_future *future)
 
 void aloop__future_free_hit(aloop *loop)
 {
-    aloop_future *hit = loop->hit;
-
+    if (loop->hit != NULL && loop->hit->refs == 0)
+        free_one(loop->hit);
     loop->hit = NULL;
-    if (hit != NULL && hit->refs == 0)
-        free_one(hit);
 }
 
 /* Frees a future without references, or queues its report.  The report calls
@@ -405,36 +403,6 @@ ssize_t aloop__future_settle_and_take(aloop_future *future, ssize_t status)
     future->is_taken = true;
     aloop__future_free(future);
     return status;
-}
-
-/* A member whose grant another composition keeps already stays in the list of
- * that one, which decides about it. */
-void aloop__grants_keep(struct aloop__node *grants, aloop_future *member)
-{
-    if (!member->is_grant || member->is_granted) {
-        aloop__future_drop(member);
-        return;
-    }
-    member->is_granted = true;
-    list_remove(&member->node); /* From loop->kept. */
-    list_push(grants, &member->node);
-}
-
-/* ops->fini of the member gives its grant back, unless it was taken. */
-void aloop__grants_drop(struct aloop__node *grants, bool is_taken)
-{
-    struct aloop__node *node;
-
-    while ((node = list_pop(grants)) != NULL) {
-        aloop_future *member = CONTAINER_OF(node, aloop_future, node);
-
-        member->is_taken = member->is_taken || is_taken;
-        member->is_granted = false;
-        /* Other owners can still take it. */
-        if (member->refs > 1)
-            list_push(&member->loop->kept, node);
-        aloop__future_unref(member);
-    }
 }
 
 /* Drops a reference after any cancel.  A promise that only its waiters refer to

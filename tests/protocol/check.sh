@@ -84,7 +84,7 @@ steps_of() { # FUNCTION
         /aloop__wake_hooks_run\(loop\);/ { print "take" }
         /atomic_compare_exchange_weak\(&loop->posts,/ { print "push" }
         /while \(post->next != NULL\)/ { print "full" }
-        /if \(post->next == NULL\)/ { print "empty" }
+        /if \(next == NULL\)/ { print "empty" }
         / aloop_wake\(loop\);/ { print "wake" }
         / wait_and_dispatch\(loop,/ { print "wait" }' "$source" | xargs
 }
