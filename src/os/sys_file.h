@@ -85,9 +85,9 @@ bool aloop__sys_is_in_memory(int fd);
  * wait for a disk or a server. */
 int aloop__sys_mount_is_local(uint64_t mount);
 /* Returns 0 if the page cache has bytes of the file that are still to be
- * written to the disk, and else 1.  Returns an error where the kernel has no such call
- * (before Linux 6.5), or forbids it, as for a file of another user.  The call
- * does not wait, but takes time for each page. */
+ * written to the disk, and else 1.  Returns an error where the kernel has no
+ * such call (before Linux 6.5), or forbids it, as for a file of another user.
+ * The call does not wait, but takes time for each page. */
 int aloop__sys_is_written(int fd);
 /* The same as aloop__sys_pread_cached(), but for these file systems, which do
  * not support that call.  Returns -EAGAIN if the swap area has a part. */
