@@ -51,14 +51,6 @@ struct aloop_file {
     struct aloop__io_shared watch;
 };
 
-/* file_cached.c: before the loop's own thread opens a file, counts that against
- * what this turn may do.  Returns false if there is not enough left, as
- * aloop__file_read_cached() does for reads. */
-bool aloop__file_charge_open(aloop *loop);
-/* file_cached.c: returns how many bytes one read on the loop's thread may have
- * in this turn. */
-size_t aloop__file_cached_left(const aloop *loop);
-
 /* fs_cached.c: reads a whole small file of at most `size_max` bytes on the
  * loop's own thread.  Returns the number of bytes, and *ret_block has them and
  * a zero.  After an error the pool has to read the file.  *ret_fd is then -1,

@@ -20,41 +20,16 @@
 
 #include <string.h>
 
+#include "file/file_budget.h"
 #include "loop/debug.h"
 #include "os/sys_file.h"
 
-enum { CACHED_MAX = 64 << 10, CACHED_TURN_MAX = 256 << 10, BACKOFF_MAX = 64 };
-/* An open takes about as long as this read. */
-enum { OPEN_BYTES = 8 << 10 };
-
-/* Every await of an interrupted task has to end early, and that of a settled
- * future does not. */
-static bool is_caller_interrupted(const aloop *loop)
-{
-    return loop->was_interrupted && loop->current != NULL &&
-           loop->is_interrupted(loop->current);
-}
-
-bool aloop__file_charge_open(aloop *loop)
-{
-    if (CACHED_TURN_MAX - loop->cached_bytes < OPEN_BYTES ||
-        is_caller_interrupted(loop))
-        return false;
-    loop->cached_bytes += OPEN_BYTES;
-    return true;
-}
-
-size_t aloop__file_cached_left(const aloop *loop)
-{
-    size_t left = CACHED_TURN_MAX - loop->cached_bytes;
-
-    return left < CACHED_MAX ? left : CACHED_MAX;
-}
+enum { BACKOFF_MAX = 64 };
 
 static inline bool is_within_limits(const aloop *loop, size_t size)
 {
     return size <= CACHED_MAX && size <= CACHED_TURN_MAX - loop->cached_bytes &&
-           !is_caller_interrupted(loop);
+           !aloop__file_is_interrupted(loop);
 }
 
 bool aloop__file_is_for_next_turn(const aloop_file *file, size_t size)

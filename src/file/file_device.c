@@ -47,6 +47,7 @@
 #include <errno.h>
 
 #include "file/file.h"
+#include "file/file_budget.h"
 
 /* Returns the index of a device, or devices->count. */
 static unsigned find_device(const struct aloop__devices *devices, uint64_t id)

@@ -2,8 +2,8 @@
  * thread.
  *
  * The file is opened as file_device.c describes, read with one byte more than
- * it claims to have, and closed.  The close does not wait either: the file is
- * open for reading only, and on a device that has no server to ask.
+ * it claims to have, and closed.  The close is left to the pool if it could
+ * wait; see file_close.c.
  *
  * The look at a name before its file is opened takes as long as a third of all
  * other calls.  It is left out for paths that were recently read here; the loop
@@ -21,6 +21,7 @@
  * until a file is in the cache again. */
 
 #include "file/file.h"
+#include "file/file_budget.h"
 #include "loop/data.h"
 #include "os/sys_file.h"
 
@@ -148,7 +149,7 @@ ssize_t aloop__fs_read_cached(aloop *loop, const char *path, size_t size_max,
         aloop__data_drop(block);
         return count;
     }
-    (void) aloop__sys_close(fd);
+    aloop__file_close_known(loop, fd);
     *ret_fd = -1;
     loop->cached_bytes += (size_t) count;
     ((char *) aloop__data_bytes(block))[count] = '\0';

@@ -300,6 +300,8 @@ void __wrap_freeaddrinfo(struct addrinfo *list)
  * a kernel that supports it. */
 int __wrap_madvise(void *pages, size_t size, int advice)
 {
+    if (advice == MADV_HUGEPAGE && is_refused("madvise for huge pages"))
+        return -1;
     if (advice != GUARD_INSTALL || f.advice == ADVICE_KERNEL)
         return __real_madvise(pages, size, advice);
     if (is_refused("madvise"))

@@ -175,9 +175,10 @@ static void huge_pages_are_aligned_also_if_the_advice_is_refused(void **state)
     assert_null(aloop__sys_pages_map_huge(SIZE));
     assert_int_equal(f.refused, 1);
 
-    refuse("madvise", EINVAL, 1);
+    refuse("madvise for huge pages", EINVAL, 1);
     pages = aloop__sys_pages_map_huge(SIZE);
     assert_non_null(pages);
+    assert_int_equal(f.refused, 1);
     assert_int_equal((uintptr_t) pages % SIZE, 0);
     pages[0] = pages[SIZE - 1] = 1;
     aloop__sys_pages_unmap(pages, SIZE);

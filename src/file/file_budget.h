@@ -1,0 +1,40 @@
+/* How much of files a turn may read and open on the loop's own thread. */
+
+#ifndef ALOOP_FILE_FILE_BUDGET_H
+#define ALOOP_FILE_FILE_BUDGET_H
+
+#include "loop/state.h"
+
+enum {
+    CACHED_MAX = 64 << 10, /* Bytes of one call. */
+    CACHED_TURN_MAX = 256 << 10,
+    OPEN_BYTES = 8 << 10 /* An open takes about as long as this read. */
+};
+
+/* Every await of an interrupted task has to end early, and that of a settled
+ * future does not. */
+static inline bool aloop__file_is_interrupted(const aloop *loop)
+{
+    return loop->was_interrupted && loop->current != NULL &&
+           loop->is_interrupted(loop->current);
+}
+
+/* Returns whether this turn may open a file, and counts that. */
+static inline bool aloop__file_charge_open(aloop *loop)
+{
+    if (CACHED_TURN_MAX - loop->cached_bytes < OPEN_BYTES ||
+        aloop__file_is_interrupted(loop))
+        return false;
+    loop->cached_bytes += OPEN_BYTES;
+    return true;
+}
+
+/* Returns how many bytes one call may still read in this turn. */
+static inline size_t aloop__file_cached_left(const aloop *loop)
+{
+    size_t left = CACHED_TURN_MAX - loop->cached_bytes;
+
+    return left < CACHED_MAX ? left : CACHED_MAX;
+}
+
+#endif
