@@ -121,6 +121,8 @@ void aloop__file_close_later(aloop *loop, int fd);
 /* The same for a file of aloop__file_open_known(): the loop's thread closes it
  * if that does not wait. */
 void aloop__file_close_known(aloop *loop, int fd);
+/* The same for a file whose attributes were just read. */
+void aloop__file_close_seen(aloop *loop, int fd, const aloop_stat *stat);
 
 /* file_data.c: watches the descriptor in this process, or ends the operations
  * that wait for it. */

@@ -97,21 +97,21 @@ void aloop__file_close_later(aloop *loop, int fd)
     aloop__future_unref(&closing->op.future);
 }
 
-/* Returns whether the close of a file of aloop__file_open_known() does not
- * wait. */
-static bool is_closed_fast(const aloop *loop, int fd)
+void aloop__file_close_seen(aloop *loop, int fd, const aloop_stat *stat)
 {
-    struct aloop__device_file found;
-
-    return aloop__device_stat(&loop->devices, fd, &found) == 0 &&
-           found.stat.links > 0 && found.stat.size <= KNOWN_SIZE_MAX &&
-           aloop__sys_is_written(fd) > 0;
+    if (stat->links > 0 && stat->size <= KNOWN_SIZE_MAX &&
+        aloop__sys_is_written(fd) > 0)
+        close_here(loop, fd);
+    else
+        aloop__file_close_later(loop, fd);
 }
 
 void aloop__file_close_known(aloop *loop, int fd)
 {
-    if (is_closed_fast(loop, fd))
-        close_here(loop, fd);
+    struct aloop__device_file found;
+
+    if (aloop__device_stat(&loop->devices, fd, &found) == 0)
+        aloop__file_close_seen(loop, fd, &found.stat);
     else
         aloop__file_close_later(loop, fd);
 }

@@ -149,10 +149,7 @@ ssize_t aloop__fs_read_cached(aloop *loop, const char *path, size_t size_max,
         aloop__data_drop(block);
         return count;
     }
-    if (file.stat.links > 0 && aloop__sys_is_written(fd) > 0)
-        (void) aloop__sys_close(fd);
-    else
-        aloop__file_close_later(loop, fd);
+    aloop__file_close_seen(loop, fd, &file.stat);
     *ret_fd = -1;
     loop->cached_bytes += (size_t) count;
     ((char *) aloop__data_bytes(block))[count] = '\0';
