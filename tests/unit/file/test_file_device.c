@@ -2,45 +2,9 @@
  * A thread has to open the first file of each device, whose type is not known;
  * the loop looks at the first file of all. */
 
-#include "support/memory_fixture.h"
+#include "support/device_fixture.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
-
-#include "os/sys_file.h"
-#include "simulator/sim_file.h"
-
-/* Returns whether the file was open when the function returned. */
-static bool opens_now(const char *path, int flags)
-{
-    aloop_file *file = NULL;
-    aloop_future *open = aloop_file_open(t.loop, path, flags, 0600, &file);
-    bool is_now = aloop_future_is_settled(open);
-
-    assert_int_equal(aloop_await(open), 0);
-    aloop_file_close(file);
-    aloop_run(t.loop);
-    return is_now;
-}
-
-static int device_set_up(void **state)
-{
-    int error = set_up_memory(state);
-
-    sim_file_put("/a", "0123456789", 10);
-    return error;
-}
-
-static int device_tear_down(void **state)
-{
-    unsigned calls = sim_file_blocking_calls();
-    int error = tear_down_memory(state);
-
-    assert_int_equal(calls, 0);
-    return error;
-}
 
 static void a_known_device_needs_no_thread_to_open_a_file(void **state)
 {
@@ -140,7 +104,7 @@ static void a_system_that_refuses_is_asked_once(void **state)
 
     for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
         if (i > 0)
-            assert_int_equal(device_tear_down(state) + device_set_up(state), 0);
+            assert_int_equal(tear_down_device(state) + set_up_device(state), 0);
         sim_device("/a")->cached_open_error = errors[i];
         for (int j = 0; j < 4; j++)
             assert_false(opens_now("/a", O_RDONLY));
@@ -345,7 +309,7 @@ static void a_thread_continues_where_a_step_has_failed(void **state)
         unsigned before, opens;
 
         if (i > 0)
-            assert_int_equal(device_tear_down(state) + device_set_up(state), 0);
+            assert_int_equal(tear_down_device(state) + set_up_device(state), 0);
         assert_false(reads_now("/a", "0123456789"));
         before = sim_descriptors_open();
         opens = sim_calls("aloop__sys_openat");
@@ -718,7 +682,7 @@ static void a_debug_loop_reads_cached_files_without_a_thread(void **state)
 
 #undef TEST
 #define TEST(name) \
-    cmocka_unit_test_setup_teardown(name, device_set_up, device_tear_down)
+    cmocka_unit_test_setup_teardown(name, set_up_device, tear_down_device)
 
 int main(void)
 {

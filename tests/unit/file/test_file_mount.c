@@ -1,47 +1,17 @@
 /* File systems whose type is found without a thread, on the simulated
  * system. */
 
-#include "support/memory_fixture.h"
-
-#include <errno.h>
-#include <fcntl.h>
-#include <string.h>
-
-#include "os/sys_file.h"
-#include "simulator/sim_file.h"
+#include "support/device_fixture.h"
 
 static int mount_set_up(void **state)
 {
-    int error = set_up_memory(state);
+    int error = set_up_device(state);
 
     sim_device("/")->is_local = true;
-    sim_file_put("/a", "0123456789", 10);
     return error;
 }
 
-static int mount_tear_down(void **state)
-{
-    unsigned calls = sim_file_blocking_calls();
-    int error = tear_down_memory(state);
-
-    assert_int_equal(calls, 0);
-    return error;
-}
-
-/* Return whether the future was settled when the function returned. */
-
-static bool opens_now(const char *path, int flags)
-{
-    aloop_file *file = NULL;
-    aloop_future *open = aloop_file_open(t.loop, path, flags, 0600, &file);
-    bool is_now = aloop_future_is_settled(open);
-
-    assert_int_equal(aloop_await(open), 0);
-    aloop_file_close(file);
-    aloop_run(t.loop);
-    return is_now;
-}
-
+/* Returns whether the read had settled when the function returned. */
 static bool reads_now(const char *path)
 {
     void *data = NULL;
@@ -143,7 +113,7 @@ static void a_step_that_is_refused_leaves_the_file_to_the_pool(void **state)
         unsigned before;
 
         if (i > 0)
-            assert_int_equal(mount_tear_down(state) + mount_set_up(state), 0);
+            assert_int_equal(tear_down_device(state) + mount_set_up(state), 0);
         before = sim_descriptors_open();
         sim_fail(steps[i].call, 1, steps[i].error);
         assert_false(opens_now("/a", O_RDONLY));
@@ -233,7 +203,7 @@ static void a_close_that_may_wait_is_left_to_the_pool(void **state)
         unsigned before;
 
         if (i > 0)
-            assert_int_equal(mount_tear_down(state) + mount_set_up(state), 0);
+            assert_int_equal(tear_down_device(state) + mount_set_up(state), 0);
         before = sim_descriptors_open();
         assert_int_equal(
             aloop_await(aloop_file_open(t.loop, "/a", O_RDONLY, 0, &file)), 0);
@@ -434,7 +404,7 @@ static void a_task_that_reads_lets_others_run(void **state)
 
 #undef TEST
 #define TEST(name) \
-    cmocka_unit_test_setup_teardown(name, mount_set_up, mount_tear_down)
+    cmocka_unit_test_setup_teardown(name, mount_set_up, tear_down_device)
 
 int main(void)
 {
