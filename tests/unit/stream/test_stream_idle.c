@@ -83,6 +83,15 @@ static void reads_that_have_settled(aloop_stream *stream)
             0);
 }
 
+/* Starts on_data behind settled reads, and asks for a read that is refused. */
+static void read_beside_on_data(aloop_stream *stream, char *buffer)
+{
+    reads_that_have_settled(stream);
+    assert_int_equal(aloop_stream_start(stream, collect, NULL), 0);
+    assert_int_equal(
+        aloop_then(aloop_stream_read(stream, buffer, 4), note_status, NULL), 0);
+}
+
 static void reads_that_have_settled_are_reported_while_on_data_reads(
     void **state)
 {
@@ -90,10 +99,7 @@ static void reads_that_have_settled_are_reported_while_on_data_reads(
     char buffer[4];
 
     (void) state;
-    reads_that_have_settled(stream);
-    assert_int_equal(aloop_stream_start(stream, collect, NULL), 0);
-    assert_int_equal(
-        aloop_then(aloop_stream_read(stream, buffer, 4), note_status, NULL), 0);
+    read_beside_on_data(stream, buffer);
     send_text("abc");
 
     assert_noted(ALOOP_EINVAL, ALOOP_EINVAL, ALOOP_EBUSY);
@@ -108,10 +114,7 @@ static void no_continuation_of_a_read_runs_after_a_close_while_on_data_reads(
     char buffer[4];
 
     (void) state;
-    reads_that_have_settled(stream);
-    assert_int_equal(aloop_stream_start(stream, collect, NULL), 0);
-    assert_int_equal(
-        aloop_then(aloop_stream_read(stream, buffer, 4), note_status, NULL), 0);
+    read_beside_on_data(stream, buffer);
     aloop_stream_close(stream);
     run_for(MS);
 
