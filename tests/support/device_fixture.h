@@ -21,6 +21,15 @@ static inline int set_up_device(void **state)
     return error;
 }
 
+/* The same, but the type of the file system is that of a local disk. */
+static inline int set_up_local(void **state)
+{
+    int error = set_up_device(state);
+
+    sim_device("/")->is_local = true;
+    return error;
+}
+
 static inline int tear_down_device(void **state)
 {
     unsigned calls = sim_file_blocking_calls();

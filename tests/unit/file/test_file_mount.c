@@ -3,14 +3,6 @@
 
 #include "support/device_fixture.h"
 
-static int mount_set_up(void **state)
-{
-    int error = set_up_device(state);
-
-    sim_device("/")->is_local = true;
-    return error;
-}
-
 /* Returns whether the read had settled when the function returned. */
 static bool reads_now(const char *path)
 {
@@ -113,7 +105,7 @@ static void a_step_that_is_refused_leaves_the_file_to_the_pool(void **state)
         unsigned before;
 
         if (i > 0)
-            assert_int_equal(tear_down_device(state) + mount_set_up(state), 0);
+            assert_int_equal(tear_down_device(state) + set_up_local(state), 0);
         before = sim_descriptors_open();
         sim_fail(steps[i].call, 1, steps[i].error);
         assert_false(opens_now("/a", O_RDONLY));
@@ -203,7 +195,7 @@ static void a_close_that_may_wait_is_left_to_the_pool(void **state)
         unsigned before;
 
         if (i > 0)
-            assert_int_equal(tear_down_device(state) + mount_set_up(state), 0);
+            assert_int_equal(tear_down_device(state) + set_up_local(state), 0);
         before = sim_descriptors_open();
         assert_int_equal(
             aloop_await(aloop_file_open(t.loop, "/a", O_RDONLY, 0, &file)), 0);
@@ -215,101 +207,6 @@ static void a_close_that_may_wait_is_left_to_the_pool(void **state)
         aloop_run(t.loop);
         assert_int_equal(sim_descriptors_open(), before);
     }
-}
-
-/* Reads of more bytes than a turn may read on the loop's thread. */
-
-enum { READS = 8, PIECE = 65536, PIECES_OF_A_TURN = 4 };
-
-static struct {
-    aloop_file *file;
-    aloop_future *reads[READS];
-    char bytes[READS][PIECE];
-} r;
-
-static void begin_reads(bool is_at_position)
-{
-    static char content[READS * PIECE];
-
-    for (size_t i = 0; i < sizeof content; i++)
-        content[i] = (char) (i / PIECE);
-    sim_file_put("/a", content, sizeof content);
-    assert_int_equal(
-        aloop_await(aloop_file_open(t.loop, "/a", O_RDONLY, 0, &r.file)), 0);
-    aloop_step(t.loop, 0); /* The open counts, too. */
-    for (int i = 0; i < READS; i++) {
-        r.reads[i] = is_at_position ? aloop_file_read(r.file, r.bytes[i], PIECE)
-                                    : aloop_file_read_at(r.file, r.bytes[i],
-                                                         PIECE, i * PIECE);
-        assert_int_equal(aloop_future_is_settled(r.reads[i]),
-                         i < PIECES_OF_A_TURN);
-    }
-}
-
-static void expect_reads_from(int first, bool is_at_position)
-{
-    for (int i = first; i < READS; i++) {
-        assert_int_equal(aloop_await(r.reads[i]), PIECE);
-        assert_int_equal(r.bytes[i][0], i);
-        assert_int_equal(r.bytes[i][PIECE - 1], i);
-    }
-    assert_int_equal(aloop_file_position(r.file),
-                     is_at_position ? READS * PIECE : 0);
-    aloop_file_close(r.file);
-}
-
-static void reads_beyond_the_limit_of_a_turn_wait_for_the_next_one(void **state)
-{
-    (void) state;
-    for (int i = 0; i < 2; i++) {
-        begin_reads(i == 1);
-        expect_reads_from(0, i == 1);
-        aloop_run(t.loop);
-    }
-    assert_int_equal(sim_calls("aloop__sys_preadv"), 0);
-}
-
-/* An eviction in between is a miss of the cache. */
-static void a_read_that_has_waited_for_a_turn_may_need_a_thread(void **state)
-{
-    (void) state;
-    begin_reads(true);
-    sim_file_evict("/a");
-    expect_reads_from(0, true);
-    assert_true(sim_calls("aloop__sys_preadv") > 0);
-}
-
-static void a_read_that_waits_for_a_turn_can_be_cancelled(void **state)
-{
-    (void) state;
-    begin_reads(false);
-    aloop_cancel(r.reads[PIECES_OF_A_TURN]);
-    assert_int_equal(aloop_future_status(r.reads[PIECES_OF_A_TURN]),
-                     ALOOP_ECANCELED);
-    for (int i = 0; i <= PIECES_OF_A_TURN; i++)
-        aloop_future_unref(r.reads[i]);
-    aloop_future_unref(r.reads[PIECES_OF_A_TURN + 1]); /* It is dropped. */
-    expect_reads_from(PIECES_OF_A_TURN + 2, false);
-}
-
-static void a_close_ends_reads_that_wait_for_a_turn(void **state)
-{
-    (void) state;
-    begin_reads(true);
-    aloop_file_close(r.file);
-    for (int i = 0; i < READS; i++) {
-        if (i >= PIECES_OF_A_TURN)
-            assert_int_equal(aloop_future_status(r.reads[i]), ALOOP_ECANCELED);
-        aloop_future_unref(r.reads[i]);
-    }
-}
-
-static void the_end_of_the_loop_ends_reads_that_wait_for_a_turn(void **state)
-{
-    (void) state;
-    begin_reads(false);
-    for (int i = 0; i < READS; i++)
-        aloop_detach(r.reads[i]);
 }
 
 /* The loop uses one future for reads that are awaited immediately. */
@@ -380,31 +277,9 @@ static void a_read_that_is_held_at_the_end_is_reported(void **state)
     t.unhandled = 0;
 }
 
-static ssize_t count_turns(aloop *loop, void *arg)
-{
-    while (*(int *) arg >= 0) {
-        ++*(int *) arg;
-        aloop_yield(loop);
-    }
-    return 0;
-}
-
-static void a_task_that_reads_lets_others_run(void **state)
-{
-    int turns = 0;
-    aloop_future *task = aloop_spawn(t.loop, count_turns, &turns);
-
-    (void) state;
-    begin_reads(false);
-    expect_reads_from(0, false);
-    assert_true(turns > 0);
-    turns = -1;
-    assert_int_equal(aloop_await(task), 0);
-}
-
 #undef TEST
 #define TEST(name) \
-    cmocka_unit_test_setup_teardown(name, mount_set_up, tear_down_device)
+    cmocka_unit_test_setup_teardown(name, set_up_local, tear_down_device)
 
 int main(void)
 {
@@ -419,12 +294,6 @@ int main(void)
         TEST(files_that_are_only_read_start_no_thread),
         TEST(a_close_that_may_wait_is_left_to_the_pool),
         TEST(a_local_file_that_refuses_cached_reads_is_read_by_a_thread),
-        TEST(reads_beyond_the_limit_of_a_turn_wait_for_the_next_one),
-        TEST(a_read_that_has_waited_for_a_turn_may_need_a_thread),
-        TEST(a_read_that_waits_for_a_turn_can_be_cancelled),
-        TEST(a_close_ends_reads_that_wait_for_a_turn),
-        TEST(the_end_of_the_loop_ends_reads_that_wait_for_a_turn),
-        TEST(a_task_that_reads_lets_others_run),
         TEST(reads_that_are_held_have_futures_of_their_own),
         TEST(a_read_that_is_held_at_the_end_is_reported),
     };

@@ -1,0 +1,137 @@
+/* File operations that wait for a later turn, because this one has read and
+ * opened enough on the loop's thread, on the simulated system. */
+
+#include "support/device_fixture.h"
+
+enum { READS = 8, PIECE = 65536, PIECES_OF_A_TURN = 4 };
+
+static struct {
+    aloop_file *file;
+    aloop_future *reads[READS];
+    char bytes[READS][PIECE];
+} r;
+
+static void begin_reads(bool is_at_position)
+{
+    static char content[READS * PIECE];
+
+    for (size_t i = 0; i < sizeof content; i++)
+        content[i] = (char) (i / PIECE);
+    sim_file_put("/a", content, sizeof content);
+    assert_int_equal(
+        aloop_await(aloop_file_open(t.loop, "/a", O_RDONLY, 0, &r.file)), 0);
+    aloop_step(t.loop, 0); /* The open counts, too. */
+    for (int i = 0; i < READS; i++) {
+        r.reads[i] = is_at_position ? aloop_file_read(r.file, r.bytes[i], PIECE)
+                                    : aloop_file_read_at(r.file, r.bytes[i],
+                                                         PIECE, i * PIECE);
+        assert_int_equal(aloop_future_is_settled(r.reads[i]),
+                         i < PIECES_OF_A_TURN);
+    }
+}
+
+static void expect_reads_from(int first, bool is_at_position)
+{
+    for (int i = first; i < READS; i++) {
+        assert_int_equal(aloop_await(r.reads[i]), PIECE);
+        assert_int_equal(r.bytes[i][0], i);
+        assert_int_equal(r.bytes[i][PIECE - 1], i);
+    }
+    assert_int_equal(aloop_file_position(r.file),
+                     is_at_position ? READS * PIECE : 0);
+    aloop_file_close(r.file);
+}
+
+static void reads_beyond_the_limit_of_a_turn_wait_for_the_next_one(void **state)
+{
+    (void) state;
+    for (int i = 0; i < 2; i++) {
+        begin_reads(i == 1);
+        expect_reads_from(0, i == 1);
+        aloop_run(t.loop);
+    }
+    assert_int_equal(sim_calls("aloop__sys_preadv"), 0);
+}
+
+/* An eviction in between is a miss of the cache. */
+static void a_read_that_has_waited_for_a_turn_may_need_a_thread(void **state)
+{
+    (void) state;
+    begin_reads(true);
+    sim_file_evict("/a");
+    expect_reads_from(0, true);
+    assert_true(sim_calls("aloop__sys_preadv") > 0);
+}
+
+static void a_read_that_waits_for_a_turn_can_be_cancelled(void **state)
+{
+    (void) state;
+    begin_reads(false);
+    aloop_cancel(r.reads[PIECES_OF_A_TURN]);
+    assert_int_equal(aloop_future_status(r.reads[PIECES_OF_A_TURN]),
+                     ALOOP_ECANCELED);
+    for (int i = 0; i <= PIECES_OF_A_TURN; i++)
+        aloop_future_unref(r.reads[i]);
+    aloop_future_unref(r.reads[PIECES_OF_A_TURN + 1]); /* It is dropped. */
+    expect_reads_from(PIECES_OF_A_TURN + 2, false);
+}
+
+static void a_close_ends_reads_that_wait_for_a_turn(void **state)
+{
+    (void) state;
+    begin_reads(true);
+    aloop_file_close(r.file);
+    for (int i = 0; i < READS; i++) {
+        if (i >= PIECES_OF_A_TURN)
+            assert_int_equal(aloop_future_status(r.reads[i]), ALOOP_ECANCELED);
+        aloop_future_unref(r.reads[i]);
+    }
+}
+
+static void the_end_of_the_loop_ends_reads_that_wait_for_a_turn(void **state)
+{
+    (void) state;
+    begin_reads(false);
+    for (int i = 0; i < READS; i++)
+        aloop_detach(r.reads[i]);
+}
+
+static ssize_t count_turns(aloop *loop, void *arg)
+{
+    while (*(int *) arg >= 0) {
+        ++*(int *) arg;
+        aloop_yield(loop);
+    }
+    return 0;
+}
+
+static void a_task_that_reads_lets_others_run(void **state)
+{
+    int turns = 0;
+    aloop_future *task = aloop_spawn(t.loop, count_turns, &turns);
+
+    (void) state;
+    begin_reads(false);
+    expect_reads_from(0, false);
+    assert_true(turns > 0);
+    turns = -1;
+    assert_int_equal(aloop_await(task), 0);
+}
+
+#undef TEST
+#define TEST(name) \
+    cmocka_unit_test_setup_teardown(name, set_up_local, tear_down_device)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(reads_beyond_the_limit_of_a_turn_wait_for_the_next_one),
+        TEST(a_read_that_has_waited_for_a_turn_may_need_a_thread),
+        TEST(a_read_that_waits_for_a_turn_can_be_cancelled),
+        TEST(a_close_ends_reads_that_wait_for_a_turn),
+        TEST(the_end_of_the_loop_ends_reads_that_wait_for_a_turn),
+        TEST(a_task_that_reads_lets_others_run),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
