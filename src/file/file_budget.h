@@ -8,7 +8,8 @@
 enum {
     CACHED_MAX = 64 << 10, /* Bytes of one call. */
     CACHED_TURN_MAX = 256 << 10,
-    OPEN_BYTES = 8 << 10 /* An open takes about as long as this read. */
+    OPEN_BYTES = 8 << 10,      /* An open takes about as long as this read. */
+    POSTPONED_MIN = CACHED_MAX /* What postponed operations may read. */
 };
 
 /* Every await of an interrupted task has to end early, and that of a settled
@@ -19,10 +20,16 @@ static inline bool aloop__file_is_interrupted(const aloop *loop)
            loop->is_interrupted(loop->current);
 }
 
+/* Returns whether this turn may still read so many bytes. */
+static inline bool aloop__file_is_within_turn(const aloop *loop, size_t size)
+{
+    return size <= CACHED_TURN_MAX - loop->cached_bytes;
+}
+
 /* Returns whether this turn may open a file, and counts that. */
 static inline bool aloop__file_charge_open(aloop *loop)
 {
-    if (CACHED_TURN_MAX - loop->cached_bytes < OPEN_BYTES ||
+    if (!aloop__file_is_within_turn(loop, OPEN_BYTES) ||
         aloop__file_is_interrupted(loop))
         return false;
     loop->cached_bytes += OPEN_BYTES;

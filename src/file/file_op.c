@@ -10,9 +10,7 @@
 #include <string.h>
 
 #include "loop/debug.h"
-#include "loop/host.h"
 #include "loop/quarantine.h"
-#include "loop/turn.h"
 #include "os/sys_file.h"
 
 _Static_assert(offsetof(struct aloop__file_op_kind, ops) == 0,
@@ -181,25 +179,6 @@ int aloop__file_op_submit_first(struct aloop__file_op *op)
     return submit_op(op, true);
 }
 
-/* again.run */
-static void run_again(struct aloop__ready *ready)
-{
-    struct aloop__file_op *op =
-        CONTAINER_OF(ready, struct aloop__file_op, again);
-
-    op->is_postponed = false;
-    aloop__file_op_kind_of(op)->again(op);
-}
-
-void aloop__file_op_postpone(struct aloop__file_op *op)
-{
-    list_init(&op->again.node);
-    op->again.run = run_again;
-    op->is_postponed = true;
-    aloop__ready_push(op->future.loop, &op->again);
-    aloop__turn_look(op->future.loop);
-}
-
 /* An operation that was not submitted counts as taken back. */
 bool aloop__file_op_take_back(struct aloop__file_op *op)
 {
@@ -207,7 +186,7 @@ bool aloop__file_op_take_back(struct aloop__file_op *op)
         return false;
     op->is_submitted = false;
     if (op->is_postponed)
-        list_remove(&op->again.node);
+        list_remove(&op->postponed);
     return true;
 }
 

@@ -27,7 +27,8 @@
 struct aloop__file_op {
     aloop_future future;
     struct aloop__job job;
-    struct aloop__ready again; /* For the next turn, if it was postponed. */
+    struct aloop__node postponed; /* In loop->postponed, if is_postponed. */
+    size_t turn_size;             /* What it then needs of a turn. */
     /* Of work(); an error if it did not run. */
     ssize_t status;
     const char *path;   /* Copies, or NULL.  They are one block. */
@@ -54,7 +55,7 @@ struct aloop__file_op_kind {
      * with op->status.  After false the kind submits it again, or ends it, now
      * or later.  NULL counts as true. */
     bool (*done)(struct aloop__file_op *op);
-    /* Called in the turn after aloop__file_op_postpone(). */
+    /* Called in a turn after aloop__file_op_postpone(). */
     void (*again)(struct aloop__file_op *op);
     /* Called if the operation is cancelled while no thread works for it: it was
      * taken back from the pool, or it was never there.  Ends it, now or later.
@@ -93,11 +94,11 @@ aloop_future *aloop__file_op_submit(struct aloop__file_op *op);
 int aloop__file_op_try_submit(struct aloop__file_op *op);
 /* Like aloop__file_op_try_submit(), ahead of all others that wait. */
 int aloop__file_op_submit_first(struct aloop__file_op *op);
-/* Has kind->again called in the next turn, which looks for events before that:
- * this turn has used the loop's thread for long enough. */
-void aloop__file_op_postpone(struct aloop__file_op *op);
-/* Takes the operation back from the pool, or from the next turn.  Returns
- * false if a thread has begun it. */
+/* file_turn.c: has kind->again called in a later turn, which may still read
+ * `size` bytes then (file_budget.h).  The loop looks for events before that. */
+void aloop__file_op_postpone(struct aloop__file_op *op, size_t size);
+/* Takes the operation back from the pool, or from a later turn.  Returns false
+ * if a thread has begun it. */
 bool aloop__file_op_take_back(struct aloop__file_op *op);
 /* Settles an operation that is not in the pool, after fini().  Does not call
  * done(). */

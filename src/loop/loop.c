@@ -73,6 +73,8 @@ static void init_lists(aloop *loop)
     list_init(&loop->unreported);
     list_init(&loop->kept);
     list_init(&loop->datas);
+    list_init(&loop->postponed);
+    list_init(&loop->postponed_due.node);
     list_init(&loop->prepares);
     list_init(&loop->signals);
     list_init(&loop->wake_hooks);

@@ -42,8 +42,9 @@
  *              avoids recursion.  Empty outside of aloop__future_free().
  *
  * Others: `prepares` has what is called before each wait (prepare.c), `signals`
- * the watches of this loop (signal.c), and `wake_hooks` the functions that a
- * wake-up calls (wake.c). */
+ * the watches of this loop (signal.c), `wake_hooks` the functions that a
+ * wake-up calls (wake.c), and `postponed` the operations on files that a later
+ * turn begins (file/file_turn.c). */
 
 #ifndef ALOOP_LOOP_STATE_H
 #define ALOOP_LOOP_STATE_H
@@ -291,6 +292,8 @@ struct aloop {
     struct aloop__pool *pool; /* NULL until it is first used. */
     aloop_future *hit;   /* See file/file_cached.c; NULL until it is used. */
     size_t cached_bytes; /* Of files, read from the page cache in this turn. */
+    struct aloop__node postponed;      /* File operations; file/file_turn.c. */
+    struct aloop__ready postponed_due; /* Begins them. */
     struct aloop__devices devices;
     /* Hashes of paths that file/fs_cached.c has read, and that
      * aloop__file_open_near() opens; 0: none. */

@@ -512,6 +512,25 @@ static void run_drains(aloop *loop, size_t count)
     aloop_stream_close(to);
 }
 
+/* Files. */
+
+/* Many reads of cached bytes: a turn does 64 of them. */
+static void run_file_reads(aloop *loop, size_t count)
+{
+    enum { SIZE = 4096 };
+    static char bytes[SIZE];
+    aloop_future **reads = futures_new(count);
+    aloop_file *file;
+
+    check(aloop_await(aloop_file_open(loop, "/bin/sh", O_RDONLY, 0, &file)) ==
+              0,
+          "opening");
+    for (size_t i = 0; i < count; i++)
+        reads[i] = aloop_file_read_at(file, bytes, SIZE, 0);
+    await_all(reads, count, SIZE);
+    aloop_file_close(file);
+}
+
 /* What aloop_free() ends. */
 
 static ssize_t sleep_long(aloop *loop, void *arg)
@@ -552,6 +571,7 @@ static const struct {
     {"channel-end", run_channel_end},
     {"defer", run_defer},
     {"drains", run_drains},
+    {"file-reads", run_file_reads},
     {"free-objects", leave_objects},
     {"free-tasks", leave_tasks},
     {"gather-fail", run_gather_fail},

@@ -30,13 +30,18 @@ static void begin_reads(bool is_at_position)
     }
 }
 
-static void expect_reads_from(int first, bool is_at_position)
+static void expect_reads(int first)
 {
     for (int i = first; i < READS; i++) {
         assert_int_equal(aloop_await(r.reads[i]), PIECE);
         assert_int_equal(r.bytes[i][0], i);
         assert_int_equal(r.bytes[i][PIECE - 1], i);
     }
+}
+
+static void expect_reads_from(int first, bool is_at_position)
+{
+    expect_reads(first);
     assert_int_equal(aloop_file_position(r.file),
                      is_at_position ? READS * PIECE : 0);
     aloop_file_close(r.file);
@@ -118,6 +123,38 @@ static void a_task_that_reads_lets_others_run(void **state)
     assert_int_equal(aloop_await(task), 0);
 }
 
+/* Reads as much as a turn may, in each turn. */
+static ssize_t use_each_turn(aloop *loop, void *arg)
+{
+    static char bytes[PIECE];
+    ssize_t status = 0;
+
+    for (int i = 0; i < 100 && status >= 0; i++) {
+        for (int j = 0; j < PIECES_OF_A_TURN && status >= 0; j++)
+            status = aloop_await(aloop_file_read_at(arg, bytes, PIECE, 0));
+        aloop_yield(loop);
+    }
+    return status;
+}
+
+static void others_cannot_keep_a_read_from_its_turn(void **state)
+{
+    aloop_future *task, *read;
+
+    (void) state;
+    begin_reads(false);
+    expect_reads(0);
+    task = aloop_spawn(t.loop, use_each_turn, r.file);
+    aloop_step(t.loop, 0);
+    read = aloop_file_read_at(r.file, r.bytes[0], PIECE, 0);
+    assert_false(aloop_future_is_settled(read));
+    turns(3);
+    assert_int_equal(aloop_future_status(read), PIECE);
+    aloop_future_unref(read);
+    aloop_future_unref(task);
+    aloop_file_close(r.file);
+}
+
 #undef TEST
 #define TEST(name) \
     cmocka_unit_test_setup_teardown(name, set_up_local, tear_down_device)
@@ -131,6 +168,7 @@ int main(void)
         TEST(a_close_ends_reads_that_wait_for_a_turn),
         TEST(the_end_of_the_loop_ends_reads_that_wait_for_a_turn),
         TEST(a_task_that_reads_lets_others_run),
+        TEST(others_cannot_keep_a_read_from_its_turn),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
