@@ -14,7 +14,8 @@
  * btrfs do, and tmpfs since Linux 6.8; overlay and FUSE do not).  It also opens
  * files there for reading, if their names are cached and a thread has opened or
  * read another file of that file system.  The future has then settled when the
- * function returns. */
+ * function returns, unless this turn has read 256 KiB already, where an open
+ * counts as 8 KiB: what is beyond that waits for a later turn. */
 
 #ifndef ALOOP_FILE_H
 #define ALOOP_FILE_H

@@ -25,7 +25,7 @@ ALOOP_BEGIN
  *
  * Linux reads a file of less than 64 KiB on the loop's own thread if its name
  * and its data are cached, as aloop/file.h describes.  The future has then
- * settled when the function returns.
+ * settled when the function returns, or settles in a later turn.
  *
  * The data are aligned to 64 bytes and are followed by a zero that is not
  * counted, so that a text can be used as a string.

@@ -15,6 +15,7 @@
 #include <stdio.h> /* SEEK_SET */
 
 #include "file/blocking.h"
+#include "file/file_budget.h"
 #include "file/file_device.h"
 #include "loop/debug.h"
 #include "os/sys_file.h"
@@ -220,17 +221,57 @@ void *aloop__file_opening_new(aloop *loop,
     return opening;
 }
 
+/* Opens a file on the loop's thread.  After an error a thread has to do it. */
+static int open_here(aloop *loop, const char *path, int flags,
+                     struct aloop__file_traits *ret_traits)
+{
+    int fd = aloop__file_look_known(loop, path, UINT64_MAX), unsuited = -1;
+    struct aloop__device_file found;
+
+    if (fd == 0)
+        fd = aloop__file_open_known(loop, path, flags, UINT64_MAX, &found,
+                                    &unsuited);
+    if (unsuited >= 0)
+        aloop__file_close_later(loop, unsuited);
+    if (fd >= 0)
+        *ret_traits = (struct aloop__file_traits){
+            .has_position = true,
+            .is_cached = true,
+            .is_in_memory = found.is_in_memory,
+        };
+    return fd;
+}
+
+/* kind->again */
+static void open_again(struct aloop__file_op *op)
+{
+    struct aloop__opening *opening = opening_of(op);
+
+    aloop__file_charge_open(op->future.loop, 0);
+    op->status =
+        open_here(op->future.loop, op->path, opening->flags, &opening->traits);
+    if (op->status < 0) {
+        aloop__file_op_submit(op);
+        return;
+    }
+    opening->use.file->is_known = true;
+    aloop__file_open_done(op);
+    aloop__file_op_end(op, op->status);
+}
+
 static const struct aloop__file_op_kind open_kind = {
     .ops = FILE_OP_FUTURE("file open", struct aloop__opening),
     .paths = 1,
     .work = open_work,
     .done = aloop__file_open_done,
+    .again = open_again,
     .cancel = aloop__file_open_cancel,
 };
 
-/* Has a thread open the file. */
+/* Has a thread open the file, or this one in a later turn. */
 static aloop_future *open_later(aloop *loop, const char *path, int flags,
-                                unsigned mode, aloop_file **ret_file)
+                                unsigned mode, bool is_postponed,
+                                aloop_file **ret_file)
 {
     aloop_future *refused;
     struct aloop__opening *opening = aloop__file_opening_new(
@@ -240,23 +281,22 @@ static aloop_future *open_later(aloop *loop, const char *path, int flags,
         return refused;
     opening->flags = flags;
     opening->mode = mode;
-    return aloop__file_op_submit(&opening->use.op);
+    if (!is_postponed)
+        return aloop__file_op_submit(&opening->use.op);
+    aloop__file_op_postpone(&opening->use.op, OPEN_BYTES);
+    return &opening->use.op.future;
 }
 
 /* Makes a file of a descriptor that this thread has opened. */
-static aloop_future *open_now(aloop *loop, int fd, int flags, bool is_in_memory,
+static aloop_future *open_now(aloop *loop, int fd, int flags,
+                              const struct aloop__file_traits *traits,
                               aloop_file **ret_file)
 {
-    struct aloop__file_traits traits = {
-        .has_position = true,
-        .is_cached = true,
-        .is_in_memory = is_in_memory,
-    };
     aloop_file *file = file_new(loop);
     aloop_future *future = NULL;
 
     if (file != NULL) {
-        set_up(file, fd, flags | O_NONBLOCK, &traits);
+        set_up(file, fd, flags | O_NONBLOCK, traits);
         file->is_ours = (flags & O_NONBLOCK) == 0;
         file->is_known = true;
         future = aloop__future_new_settled(loop, 0);
@@ -273,21 +313,21 @@ static aloop_future *open_now(aloop *loop, int fd, int flags, bool is_in_memory,
 aloop_future *aloop_file_open(aloop *loop, const char *path, int flags,
                               unsigned mode, aloop_file **ret_file)
 {
-    int error = aloop__check_loop(loop, __func__);
-    int fd = ALOOP_EAGAIN, unsuited = -1;
-    struct aloop__device_file found;
+    int error = aloop__check_loop(loop, __func__), fd = ALOOP_EAGAIN;
+    struct aloop__file_traits traits;
+    bool is_for_loop;
 
     if (error < 0)
         return aloop__future_refused(error);
-    if (ret_file != NULL && aloop__file_charge_known(loop, path, flags) &&
-        aloop__file_look_known(loop, path, UINT64_MAX) == 0)
-        fd = aloop__file_open_known(loop, path, flags, UINT64_MAX, &found,
-                                    &unsuited);
-    if (unsuited >= 0)
-        aloop__file_close_later(loop, unsuited);
+    is_for_loop = ret_file != NULL &&
+                  aloop__file_is_openable(loop, path, flags);
+    if (is_for_loop && !aloop__file_charge_open(loop, 0))
+        return open_later(loop, path, flags, mode, true, ret_file);
+    if (is_for_loop)
+        fd = open_here(loop, path, flags, &traits);
     if (fd >= 0)
-        return open_now(loop, fd, flags, found.is_in_memory, ret_file);
-    return open_later(loop, path, flags, mode, ret_file);
+        return open_now(loop, fd, flags, &traits, ret_file);
+    return open_later(loop, path, flags, mode, false, ret_file);
 }
 
 /* Asks nothing that can block, because it runs on the loop's thread. */

@@ -53,9 +53,10 @@ struct aloop_file {
 
 /* fs_cached.c: reads a whole small file of at most `size_max` bytes on the
  * loop's own thread.  Returns the number of bytes, and *ret_block has them and
- * a zero.  After an error the pool has to read the file.  *ret_fd is then -1,
- * or a descriptor of the file that nothing was read from, for the pool to
- * use. */
+ * a zero.  Returns ALOOP_PENDING if a later turn is to try it, because this one
+ * has done enough.  After another error the pool has to read the file.
+ * *ret_fd is then -1, or a descriptor of the file that nothing was read from,
+ * for the pool to use. */
 struct aloop__data;
 ssize_t aloop__fs_read_cached(aloop *loop, const char *path, size_t size_max,
                               struct aloop__data **ret_block, int *ret_fd);

@@ -8,8 +8,9 @@
 enum {
     CACHED_MAX = 64 << 10, /* Bytes of one call. */
     CACHED_TURN_MAX = 256 << 10,
-    OPEN_BYTES = 8 << 10,      /* An open takes about as long as this read. */
-    POSTPONED_MIN = CACHED_MAX /* What postponed operations may read. */
+    OPEN_BYTES = 8 << 10, /* An open takes about as long as this read. */
+    /* What postponed operations may do in each turn: an open and a read. */
+    POSTPONED_MIN = OPEN_BYTES + CACHED_MAX
 };
 
 /* Every await of an interrupted task has to end early, and that of a settled
@@ -26,22 +27,21 @@ static inline bool aloop__file_is_within_turn(const aloop *loop, size_t size)
     return size <= CACHED_TURN_MAX - loop->cached_bytes;
 }
 
-/* Returns whether this turn may open a file, and counts that. */
-static inline bool aloop__file_charge_open(aloop *loop)
+/* Returns whether this turn may still open a file and read so many bytes of it,
+ * and counts the open. */
+static inline bool aloop__file_charge_open(aloop *loop, size_t size)
 {
-    if (!aloop__file_is_within_turn(loop, OPEN_BYTES) ||
-        aloop__file_is_interrupted(loop))
+    if (!aloop__file_is_within_turn(loop, OPEN_BYTES + size))
         return false;
     loop->cached_bytes += OPEN_BYTES;
     return true;
 }
 
-/* Returns how many bytes one call may still read in this turn. */
-static inline size_t aloop__file_cached_left(const aloop *loop)
+/* Returns how many bytes are read of a whole file that may have `size_max`: one
+ * more shows its end. */
+static inline size_t aloop__file_whole_max(size_t size_max)
 {
-    size_t left = CACHED_TURN_MAX - loop->cached_bytes;
-
-    return left < CACHED_MAX ? left : CACHED_MAX;
+    return size_max < CACHED_MAX ? size_max + 1 : CACHED_MAX;
 }
 
 #endif

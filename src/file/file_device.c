@@ -160,14 +160,14 @@ static int note_refusal(struct aloop__devices *devices, int error)
     return error;
 }
 
-bool aloop__file_charge_known(aloop *loop, const char *path, int flags)
+bool aloop__file_is_openable(const aloop *loop, const char *path, int flags)
 {
     const struct aloop__devices *devices = &loop->devices;
 
     return (devices->count > 0 || !devices->has_looked) &&
            !devices->is_refused && path != NULL &&
            aloop__sys_file_only_reads(flags) && !loop->is_dying &&
-           !aloop__is_foreign_by_pid(loop) && aloop__file_charge_open(loop);
+           !aloop__is_foreign_by_pid(loop) && !aloop__file_is_interrupted(loop);
 }
 
 int aloop__file_look_known(aloop *loop, const char *path, uint64_t size_max)

@@ -44,10 +44,9 @@ bool aloop__device_look(struct aloop__device_look *look, int fd,
 /* On the loop's thread: adds a device that is new, or notes its refusal. */
 void aloop__device_learn(aloop *loop, const struct aloop__device_look *look);
 
-/* Before the loop's thread opens a file, counts that against what this turn may
- * do.  Returns false if it may not.  The two functions below are called after a
- * success only. */
-bool aloop__file_charge_known(aloop *loop, const char *path, int flags);
+/* Returns whether the loop's thread may try to open a file.  The functions
+ * below are called only then, and if the turn may (file_budget.h). */
+bool aloop__file_is_openable(const aloop *loop, const char *path, int flags);
 /* Looks up whether a name is one of a file that aloop__file_open_known() opens,
  * without opening it.  Returns 0 if so. */
 int aloop__file_look_known(aloop *loop, const char *path, uint64_t size_max);

@@ -27,14 +27,14 @@
 
 enum { WHOLE_SKIPS_MAX = 64 };
 
-/* Returns whether to try it in this turn.  The path is checked there, too.  A
- * file that is skipped is counted. */
+/* Returns whether to try it.  The path is checked there, too.  A file that is
+ * skipped is counted. */
 static bool choose_whole(aloop *loop, const char *path)
 {
     struct aloop__devices *devices = &loop->devices;
 
     if (devices->skips == 0)
-        return aloop__file_charge_known(loop, path, O_RDONLY);
+        return aloop__file_is_openable(loop, path, O_RDONLY);
     devices->skips--;
     return false;
 }
@@ -125,7 +125,6 @@ static int open_whole(aloop *loop, const char *path, size_t size_max,
 ssize_t aloop__fs_read_cached(aloop *loop, const char *path, size_t size_max,
                               struct aloop__data **ret_block, int *ret_fd)
 {
-    size_t left;
     struct aloop__device_file file;
     struct aloop__data *block;
     ssize_t count = ALOOP_ENOMEM;
@@ -134,11 +133,9 @@ ssize_t aloop__fs_read_cached(aloop *loop, const char *path, size_t size_max,
     *ret_fd = -1;
     if (!choose_whole(loop, path))
         return ALOOP_EAGAIN;
-    left = aloop__file_cached_left(loop);
-    if (left == 0)
-        return ALOOP_EAGAIN;
-    if (size_max >= left) /* One more byte shows the end. */
-        size_max = left - 1;
+    size_max = aloop__file_whole_max(size_max) - 1;
+    if (!aloop__file_charge_open(loop, size_max + 1))
+        return ALOOP_PENDING;
     fd = open_whole(loop, path, size_max, &file, ret_fd);
     if (fd < 0)
         return fd;

@@ -11,6 +11,7 @@
 
 #include "file/blocking.h"
 #include "file/file.h"
+#include "file/file_budget.h"
 #include "loop/data.h"
 #include "loop/debug.h"
 #include "os/reactor.h"
@@ -148,18 +149,34 @@ static void data_fini(struct aloop__file_op *op)
     aloop__data_drop(data->block);
 }
 
-#define DATA_KIND(text, work_function, done_function) \
+/* kind->again of a read */
+static void read_again(struct aloop__file_op *op)
+{
+    struct aloop__blocking_data *data = &data_op_of(op)->data;
+
+    op->status = aloop__fs_read_cached(op->future.loop, op->path,
+                                       data->size_max, &data->block, &data->fd);
+    if (op->status < 0) {
+        aloop__file_op_submit(op);
+        return;
+    }
+    read_done(op);
+    aloop__file_op_end(op, op->status);
+}
+
+#define DATA_KIND(text, work_function, done_function, again_function) \
     { \
         .ops = FILE_OP_FUTURE(text, struct data_op), .paths = 1, \
-        .work = (work_function), .done = (done_function), .fini = data_fini, \
+        .work = (work_function), .done = (done_function), \
+        .again = (again_function), .fini = data_fini, \
     }
 
 static const struct aloop__file_op_kind read_file_kind =
-    DATA_KIND("read_file", read_work, read_done);
+    DATA_KIND("read_file", read_work, read_done, read_again);
 static const struct aloop__file_op_kind write_file_kind =
-    DATA_KIND("write_file", write_work, write_done);
+    DATA_KIND("write_file", write_work, write_done, NULL);
 static const struct aloop__file_op_kind replace_file_kind =
-    DATA_KIND("replace_file", replace_work, NULL);
+    DATA_KIND("replace_file", replace_work, NULL, NULL);
 
 static struct data_op *data_op_new(aloop *loop,
                                    const struct aloop__file_op_kind *kind,
@@ -178,10 +195,11 @@ static struct data_op *data_op_new(aloop *loop,
     return data_op;
 }
 
-/* Has a thread read the file.  `fd` is the file, or -1 if the thread is to open
- * it. */
+/* Has a thread read the file, or this one in a later turn.  `fd` is the file,
+ * or -1 if it is not open. */
 static aloop_future *read_later(aloop *loop, const char *path, int fd,
-                                size_t size_max, void **ret_data)
+                                bool is_postponed, size_t size_max,
+                                void **ret_data)
 {
     aloop_future *refused;
     struct data_op *data_op = data_op_new(loop, &read_file_kind,
@@ -196,7 +214,11 @@ static aloop_future *read_later(aloop *loop, const char *path, int fd,
     data_op->data.fd = fd;
     data_op->data.size_max = size_max;
     data_op->data.look.known = loop->devices;
-    return aloop__file_op_submit(&data_op->op);
+    if (!is_postponed)
+        return aloop__file_op_submit(&data_op->op);
+    aloop__file_op_postpone(&data_op->op,
+                            OPEN_BYTES + aloop__file_whole_max(size_max));
+    return &data_op->op.future;
 }
 
 aloop_future *aloop_fs_read_file(aloop *loop, const char *path, size_t size_max,
@@ -210,12 +232,13 @@ aloop_future *aloop_fs_read_file(aloop *loop, const char *path, size_t size_max,
     if (count < 0)
         return aloop__future_refused((int) count);
     if (ret_data == NULL) /* It is refused as a path that is NULL. */
-        return read_later(loop, NULL, -1, size_max, NULL);
+        return read_later(loop, NULL, -1, false, size_max, NULL);
     if (size_max > PTRDIFF_MAX)
         size_max = PTRDIFF_MAX;
     count = aloop__fs_read_cached(loop, path, size_max, &block, &fd);
     if (count < 0)
-        return read_later(loop, path, fd, size_max, ret_data);
+        return read_later(loop, path, fd, count == ALOOP_PENDING, size_max,
+                          ret_data);
     future = aloop__future_new_settled(loop, count);
     if (future != NULL)
         *ret_data = aloop__data_give(loop, block);

@@ -155,6 +155,164 @@ static void others_cannot_keep_a_read_from_its_turn(void **state)
     aloop_file_close(r.file);
 }
 
+/* Opens and whole files. */
+
+enum { FILES = 40, OPENS_OF_A_TURN = 32, FILE_SIZE = 10 };
+
+static struct {
+    unsigned descriptors, threads;
+    aloop_future *futures[FILES];
+    aloop_file *files[FILES];
+    void *data[FILES];
+} o;
+
+/* Begins more of them than a turn may do. */
+static void begin_all(bool is_open)
+{
+    memset(&o, 0, sizeof o);
+    o.descriptors = sim_descriptors_open();
+    o.threads = sim_calls("aloop__sys_thread_start");
+    aloop_step(t.loop, 0);
+    for (int i = 0; i < FILES; i++)
+        o.futures[i] =
+            is_open ? aloop_file_open(t.loop, "/a", O_RDONLY, 0, &o.files[i])
+                    : aloop_fs_read_file(t.loop, "/a", FILE_SIZE, &o.data[i]);
+    assert_true(aloop_future_is_settled(o.futures[0]));
+    assert_false(aloop_future_is_settled(o.futures[FILES - 1]));
+}
+
+static void expect_status(int i, bool is_open)
+{
+    assert_int_equal(aloop_await(o.futures[i]), is_open ? 0 : FILE_SIZE);
+    if (is_open)
+        assert_non_null(o.files[i]);
+    else
+        assert_string_equal(o.data[i], "0123456789");
+}
+
+/* Closes and frees what there is of each. */
+static void drop_results(void)
+{
+    for (int i = 0; i < FILES; i++) {
+        aloop_file_close(o.files[i]);
+        aloop_data_free(t.loop, o.data[i]);
+    }
+    aloop_run(t.loop);
+    assert_int_equal(sim_descriptors_open(), o.descriptors);
+}
+
+static void opens_and_whole_files_beyond_the_limit_wait_for_a_later_turn(
+    void **state)
+{
+    (void) state;
+    for (int is_open = 0; is_open < 2; is_open++) {
+        begin_all(is_open);
+        for (int i = 0; i < FILES; i++)
+            expect_status(i, is_open);
+        drop_results();
+        assert_int_equal(sim_calls("aloop__sys_thread_start"), o.threads);
+        assert_int_equal(sim_calls("aloop__sys_openat"), 0);
+    }
+}
+
+static void an_open_that_has_waited_for_a_turn_is_like_any_other(void **state)
+{
+    aloop_file *file;
+    char text[FILE_SIZE + 1] = "";
+
+    (void) state;
+    begin_all(true);
+    for (int i = 0; i < FILES; i++)
+        expect_status(i, true);
+    file = o.files[FILES - 1];
+    assert_int_equal(aloop_await(aloop_file_read(file, text, 4)), 4);
+    assert_int_equal(aloop_await(aloop_file_read(file, text + 4, 9)), 6);
+    assert_string_equal(text, "0123456789");
+    assert_int_equal(aloop_file_position(file), FILE_SIZE);
+    drop_results();
+    assert_int_equal(sim_calls("aloop__sys_preadv"), 0);
+}
+
+/* Reads whole files one after the other.  Also the name is looked up only
+ * once. */
+static ssize_t read_1000(aloop *loop, void *arg)
+{
+    (void) arg;
+    for (int i = 0; i < 1000; i++) {
+        void *data = NULL;
+
+        if (aloop_await(aloop_fs_read_file(loop, "/a", 100, &data)) !=
+            FILE_SIZE)
+            return -1;
+        aloop_data_free(loop, data);
+    }
+    return 0;
+}
+
+static void a_thousand_cached_files_in_a_row_need_no_thread(void **state)
+{
+    unsigned threads = sim_calls("aloop__sys_thread_start");
+
+    (void) state;
+    assert_int_equal(read_1000(t.loop, NULL), 0);
+    assert_int_equal(aloop_await(aloop_spawn(t.loop, read_1000, NULL)), 0);
+    assert_int_equal(sim_calls("aloop__sys_thread_start"), threads);
+    assert_int_equal(sim_calls("aloop__sys_openat"), 0);
+    assert_int_equal(sim_calls("aloop__sys_pread_cached"), 2000);
+    assert_int_equal(sim_calls("aloop__sys_open_near_cached"), 1999);
+    assert_int_equal(sim_calls("aloop__sys_open_cached"), 1);
+    assert_int_equal(sim_calls("aloop__sys_look_up_cached"), 2);
+}
+
+/* The name may have left the cache, or the file. */
+static void what_has_waited_for_a_turn_may_need_a_thread(void **state)
+{
+    (void) state;
+    for (int is_open = 0; is_open < 2; is_open++) {
+        unsigned before = sim_calls("aloop__sys_openat");
+
+        begin_all(is_open);
+        if (is_open)
+            sim_fail("aloop__sys_look_up_cached", 1, -EAGAIN);
+        else
+            sim_fail("aloop__sys_open_near_cached", 1, -EAGAIN);
+        sim_fail("aloop__sys_open_cached", 1, -EAGAIN);
+        for (int i = 0; i < FILES; i++)
+            expect_status(i, is_open);
+        drop_results();
+        assert_true(sim_calls("aloop__sys_openat") > before);
+    }
+}
+
+static void what_waits_for_a_turn_can_be_cancelled_and_dropped(void **state)
+{
+    (void) state;
+    for (int is_open = 0; is_open < 2; is_open++) {
+        unsigned opens;
+
+        begin_all(is_open);
+        opens = sim_calls("aloop__sys_open_cached") +
+                sim_calls("aloop__sys_open_near_cached");
+        aloop_cancel(o.futures[FILES - 1]);
+        assert_int_equal(aloop_future_status(o.futures[FILES - 1]),
+                         ALOOP_ECANCELED);
+        aloop_future_unref(o.futures[FILES - 1]);
+        aloop_future_unref(o.futures[FILES - 2]);
+        for (int i = 0; i < FILES - 2; i++)
+            opens += !aloop_future_is_settled(o.futures[i]);
+        for (int i = 0; i < FILES - 2; i++)
+            expect_status(i, is_open);
+        assert_int_equal(sim_calls("aloop__sys_open_cached") +
+                             sim_calls("aloop__sys_open_near_cached"),
+                         opens);
+        for (int i = FILES - 2; i < FILES; i++) {
+            assert_null(o.files[i]);
+            assert_null(o.data[i]);
+        }
+        drop_results();
+    }
+}
+
 #undef TEST
 #define TEST(name) \
     cmocka_unit_test_setup_teardown(name, set_up_local, tear_down_device)
@@ -169,6 +327,11 @@ int main(void)
         TEST(the_end_of_the_loop_ends_reads_that_wait_for_a_turn),
         TEST(a_task_that_reads_lets_others_run),
         TEST(others_cannot_keep_a_read_from_its_turn),
+        TEST(opens_and_whole_files_beyond_the_limit_wait_for_a_later_turn),
+        TEST(an_open_that_has_waited_for_a_turn_is_like_any_other),
+        TEST(a_thousand_cached_files_in_a_row_need_no_thread),
+        TEST(what_has_waited_for_a_turn_may_need_a_thread),
+        TEST(what_waits_for_a_turn_can_be_cancelled_and_dropped),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
