@@ -3,6 +3,8 @@
 
 #include "support/device_fixture.h"
 
+#include "aloop/fork.h"
+
 enum { READS = 8, PIECE = 65536, PIECES_OF_A_TURN = 4 };
 
 static struct {
@@ -313,6 +315,180 @@ static void what_waits_for_a_turn_can_be_cancelled_and_dropped(void **state)
     }
 }
 
+/* The end of a deadline, of the run, of the loop and of the process. */
+
+static void a_deadline_ends_what_waits_for_a_turn(void **state)
+{
+    (void) state;
+    for (int is_open = 0; is_open < 2; is_open++) {
+        int ended = 0;
+
+        begin_all(is_open);
+        for (int i = 0; i < FILES; i++)
+            o.futures[i] = aloop_timeout(o.futures[i], 0);
+        for (int i = 0; i < FILES; i++)
+            ended += aloop_await(o.futures[i]) == ALOOP_ETIMEDOUT;
+        assert_true(ended > 0);
+        for (int i = 0; i < FILES; i++)
+            ended += (is_open ? (void *) o.files[i] : o.data[i]) != NULL;
+        assert_int_equal(ended, FILES);
+        drop_results();
+    }
+}
+
+/* The next one at the position gets the bytes. */
+static void a_deadline_ends_the_first_of_the_reads_that_wait(void **state)
+{
+    enum { LATE = PIECES_OF_A_TURN };
+
+    (void) state;
+    begin_reads(true);
+    r.reads[LATE] = aloop_timeout(r.reads[LATE], 0);
+    for (int i = 0; i < READS; i++)
+        assert_int_equal(aloop_await(r.reads[i]),
+                         i == LATE ? ALOOP_ETIMEDOUT : PIECE);
+    assert_int_equal(r.bytes[LATE + 1][0], LATE);
+    assert_int_equal(aloop_file_position(r.file), (READS - 1) * PIECE);
+    aloop_file_close(r.file);
+}
+
+static ssize_t run_into_deadline(aloop *loop, void *arg)
+{
+    aloop_deadline *deadline = aloop_deadline_begin(loop, 0);
+    ssize_t status = 0;
+    int i = 0;
+
+    (void) arg;
+    for (; i <= PIECES_OF_A_TURN && status >= 0; i++)
+        status = aloop_await(aloop_file_read_at(r.file, r.bytes[i], PIECE, 0));
+    assert_int_equal(i, PIECES_OF_A_TURN + 1);
+    assert_true(aloop_deadline_end(deadline));
+    return status == ALOOP_ETIMEDOUT ? 0 : -1;
+}
+
+static void a_deadline_over_an_await_ends_a_read_that_waits(void **state)
+{
+    (void) state;
+    begin_reads(false);
+    expect_reads(0);
+    assert_int_equal(aloop_await(aloop_spawn(t.loop, run_into_deadline, NULL)),
+                     0);
+    aloop_file_close(r.file);
+}
+
+static void a_file_with_reads_that_wait_for_a_turn_is_not_detached(void **state)
+{
+    int fd;
+
+    (void) state;
+    begin_reads(false);
+    assert_int_equal(aloop_file_detach(r.file), ALOOP_EBUSY);
+    expect_reads(0);
+    fd = aloop_file_detach(r.file);
+    assert_true(fd >= 0);
+    aloop__sys_close(fd);
+}
+
+static void stop_loop(aloop *loop, void *arg)
+{
+    (void) arg;
+    aloop_stop(loop);
+}
+
+static void what_waits_for_a_turn_is_begun_after_the_loop_was_stopped(
+    void **state)
+{
+    (void) state;
+    for (int is_open = 0; is_open < 2; is_open++) {
+        begin_all(is_open);
+        aloop_defer(t.loop, stop_loop, NULL);
+        aloop_stop(t.loop);
+        assert_int_equal(aloop_run(t.loop), 1);
+        assert_false(aloop_future_is_settled(o.futures[FILES - 1]));
+        assert_int_equal(aloop_run(t.loop), 1);
+        assert_int_equal(aloop_run(t.loop), 0);
+        for (int i = 0; i < FILES; i++) {
+            assert_true(aloop_future_is_settled(o.futures[i]));
+            expect_status(i, is_open);
+        }
+        drop_results();
+    }
+}
+
+static void detach_all(void)
+{
+    for (int i = 0; i < FILES; i++)
+        aloop_detach(o.futures[i]);
+}
+
+static void the_end_of_the_loop_ends_what_waits_for_a_turn(void **state)
+{
+    (void) state;
+    for (int is_open = 0; is_open < 2; is_open++) {
+        if (is_open)
+            assert_int_equal(tear_down_device(state) + set_up_local(state), 0);
+        begin_all(is_open);
+        detach_all();
+        assert_int_equal(aloop_free(t.loop), 0);
+        t.loop = NULL;
+        assert_int_equal(sim_calls("aloop__sys_openat"), 0);
+        assert_null(o.files[FILES - 1]);
+        assert_null(o.data[FILES - 1]);
+    }
+}
+
+static void a_forked_child_does_what_waits_for_a_turn(void **state)
+{
+    (void) state;
+    for (int is_open = 0; is_open < 2; is_open++) {
+        if (is_open)
+            assert_int_equal(tear_down_device(state) + set_up_local(state), 0);
+        begin_all(is_open);
+        sim_fork();
+        assert_int_equal(aloop_after_fork(t.loop), 0);
+        for (int i = 0; i < FILES; i++)
+            expect_status(i, is_open);
+        drop_results();
+    }
+}
+
+static void a_forked_child_does_reads_that_wait_for_a_turn(void **state)
+{
+    (void) state;
+    begin_reads(true);
+    sim_fork();
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+    expect_reads_from(0, true);
+}
+
+static void detach_reads(void)
+{
+    for (int i = 0; i < READS; i++)
+        aloop_detach(r.reads[i]);
+}
+
+static void a_child_that_does_not_adopt_the_loop_frees_what_waits(void **state)
+{
+    (void) state;
+    for (int i = 0; i < 3; i++) {
+        if (i > 0)
+            assert_int_equal(tear_down_device(state) + set_up_local(state), 0);
+        if (i < 2)
+            begin_all(i);
+        else
+            begin_reads(true);
+        if (i < 2)
+            detach_all();
+        else
+            detach_reads();
+        sim_fork();
+        assert_int_equal(aloop_free(t.loop), 0);
+        t.loop = NULL;
+        assert_int_equal(sim_harms(), 0);
+        assert_int_equal(sim_calls("aloop__sys_openat"), 0);
+    }
+}
+
 #undef TEST
 #define TEST(name) \
     cmocka_unit_test_setup_teardown(name, set_up_local, tear_down_device)
@@ -332,6 +508,15 @@ int main(void)
         TEST(a_thousand_cached_files_in_a_row_need_no_thread),
         TEST(what_has_waited_for_a_turn_may_need_a_thread),
         TEST(what_waits_for_a_turn_can_be_cancelled_and_dropped),
+        TEST(a_deadline_ends_what_waits_for_a_turn),
+        TEST(a_deadline_ends_the_first_of_the_reads_that_wait),
+        TEST(a_deadline_over_an_await_ends_a_read_that_waits),
+        TEST(a_file_with_reads_that_wait_for_a_turn_is_not_detached),
+        TEST(what_waits_for_a_turn_is_begun_after_the_loop_was_stopped),
+        TEST(the_end_of_the_loop_ends_what_waits_for_a_turn),
+        TEST(a_forked_child_does_what_waits_for_a_turn),
+        TEST(a_forked_child_does_reads_that_wait_for_a_turn),
+        TEST(a_child_that_does_not_adopt_the_loop_frees_what_waits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
