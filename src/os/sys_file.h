@@ -124,7 +124,8 @@ int aloop__sys_fstat(int fd, aloop_stat *ret);
 /* Takes what is known without asking a server (statx with AT_STATX_DONT_SYNC),
  * and returns -ENOSYS where there is no such call.  *ret_mount is the number of
  * the mount, which no later one gets, or 0 if it is unknown (before Linux
- * 6.8).  A descriptor of SYS_CWD is the working directory. */
+ * 6.8).  A descriptor of SYS_CWD is the working directory.  Of one without a
+ * type, only that is found where the call is refused. */
 int aloop__sys_fstat_cached(int fd, aloop_stat *ret, uint64_t *ret_mount);
 int aloop__sys_statat(int dir, const char *path, bool is_followed,
                       aloop_stat *ret);

@@ -12,6 +12,7 @@
 #include "os/sys_file.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/param.h>
@@ -350,14 +351,33 @@ static int64_t statx_time_ns(struct statx_timestamp time)
     return aloop__file_time_ns(time.tv_sec, time.tv_nsec);
 }
 
+/* Returns whether a descriptor has no type, as those of eventfd() and
+ * timerfd_create(), whose names no file has.  Nothing else distinguishes them
+ * from a file without asking its server. */
+static bool has_no_type(int fd)
+{
+    static const char start[] = "anon_inode:";
+    char path[32], name[sizeof start - 1];
+
+    (void) snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return readlink(path, name, sizeof name) == (ssize_t) sizeof name &&
+           memcmp(name, start, sizeof name) == 0;
+}
+
 int aloop__sys_fstat_cached(int fd, aloop_stat *ret, uint64_t *ret_mount)
 {
     struct statx found;
+    int error;
 
-    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH | DONT_SYNC,
-                STATX_BASIC_STATS | UNIQUE_MOUNT, &found) < 0)
-        return -errno;
     *ret_mount = 0;
+    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH | DONT_SYNC,
+                STATX_BASIC_STATS | UNIQUE_MOUNT, &found) < 0) {
+        error = -errno;
+        if (!has_no_type(fd))
+            return error;
+        *ret = (aloop_stat){.type = ALOOP_FILE_UNKNOWN};
+        return 0;
+    }
     if ((found.stx_mask & UNIQUE_MOUNT) != 0)
         memcpy(ret_mount, (const char *) &found + MOUNT_AT, sizeof *ret_mount);
     *ret = (aloop_stat){

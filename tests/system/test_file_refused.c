@@ -18,6 +18,7 @@
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 
 #include "aloop/stdio.h"
 
@@ -222,6 +223,37 @@ static void use_streams(const char *path)
     aloop_stream_close(to);
 }
 
+/* A descriptor whose type only the kernel knows has no position. */
+static void use_adopted(const char *path)
+{
+    aloop_file *file = NULL;
+    uint64_t count = 0;
+    char text[SIZE];
+    int fds[2];
+
+    CHECK(pipe(fds) == 0 && patient_write(fds[1], digits, SIZE) == SIZE);
+    CHECK(aloop_file_adopt(d.loop, fds[0], &file) == 0);
+    CHECK(aloop_file_position(file) == ALOOP_ESPIPE);
+    CHECK(done(aloop_file_read(file, text, SIZE)) == SIZE);
+    aloop_file_close(file);
+    close(fds[1]);
+    fds[0] = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    CHECK(fds[0] >= 0 &&
+          timerfd_settime(fds[0], 0,
+                          &(struct itimerspec){.it_value.tv_nsec = 1},
+                          NULL) == 0);
+    CHECK(aloop_file_adopt(d.loop, fds[0], &file) == 0);
+    CHECK(aloop_file_position(file) == ALOOP_ESPIPE);
+    CHECK(done(aloop_file_read(file, &count, sizeof count)) == sizeof count);
+    CHECK(count == 1);
+    aloop_file_close(file);
+    fds[0] = open(path, O_RDONLY | O_CLOEXEC);
+    CHECK(aloop_file_adopt(d.loop, fds[0], &file) == 0);
+    CHECK(done(aloop_file_read(file, text, SIZE)) == SIZE);
+    CHECK(aloop_file_position(file) == SIZE);
+    aloop_file_close(file);
+}
+
 static ssize_t sleep_a_little(aloop *loop, void *arg)
 {
     (void) arg;
@@ -250,6 +282,7 @@ static void use_all(void)
     use_open_file(path);
     CHECK(done(aloop_fs_write_file(d.loop, path, digits, SIZE, 0640)) == SIZE);
     use_streams(path);
+    use_adopted(path);
     use_copy_of_hole(path);
     use_names();
     use_tasks();
