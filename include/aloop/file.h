@@ -15,7 +15,12 @@
  * files there for reading, if their names are cached and a thread has opened or
  * read another file of that file system.  The future has then settled when the
  * function returns, unless this turn has read 256 KiB already, where an open
- * counts as 8 KiB: what is beyond that waits for a later turn. */
+ * counts as 8 KiB: what is beyond that waits for a later turn.
+ *
+ * The loop then waits if another program has to permit each open and each read
+ * before the kernel does it (fanotify(7), as scanners for viruses use it): the
+ * kernel has no flag against that.  `must_use_file_threads` of aloop_options
+ * leaves all of it to threads. */
 
 #ifndef ALOOP_FILE_H
 #define ALOOP_FILE_H

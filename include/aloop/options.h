@@ -121,6 +121,11 @@ typedef struct aloop_options {
      * begin to wait is not delayed.  A negative value counts as 0.  Default: 0,
      * they expire as exactly as the clock allows. */
     int64_t timer_slack_ns;
+    /* Uses a thread for each call that opens or reads a file, also of what is
+     * cached; see aloop/file.h.  It is for programs whose opens and reads may
+     * have to wait for another one that checks them (fanotify(7)), and for
+     * filters of system calls that end the process.  Default: false. */
+    bool must_use_file_threads;
 } aloop_options;
 
 ALOOP_END

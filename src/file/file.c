@@ -347,6 +347,7 @@ int aloop_file_adopt(aloop *loop, int fd, aloop_file **ret_file)
     is_known = aloop__device_stat(&loop->devices, fd, &found) == 0;
     find_position(fd, is_known ? found.stat.type : ALOOP_FILE_REGULAR, &traits);
     traits.is_cached = is_known && found.stat.type == ALOOP_FILE_REGULAR &&
+                       !loop->devices.is_off &&
                        !aloop__sys_file_is_direct(flags) &&
                        !aloop__sys_pread_cached_is_broken();
     traits.is_in_memory = traits.is_cached && found.is_in_memory;

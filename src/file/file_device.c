@@ -19,6 +19,10 @@
  * except for pages in the swap area.  There the kernel is asked for such pages
  * first, and the read is an ordinary one.
  *
+ * A program that has to permit opens and reads (fanotify) makes both of them
+ * wait on this thread, too, for as long as it takes, and the kernel gives no
+ * sign of it before.  The option must_use_file_threads is against that.
+ *
  * When a file system without a disk is unmounted, the next one gets the number
  * of its device, and may be one of FUSE.  Therefore the number of the mount,
  * which is used only once, stands for the device.  Where the system does not
@@ -92,7 +96,7 @@ bool aloop__device_look(struct aloop__device_look *look, int fd,
     ssize_t count;
     char byte;
 
-    if (device == look->known.refusing && device != 0)
+    if (look->known.is_off || (device == look->known.refusing && device != 0))
         return false;
     is_found = aloop__device_stat(&look->known, fd, &file) == 0;
     look->is_in_memory = file.is_in_memory;
@@ -164,7 +168,7 @@ bool aloop__file_is_openable(const aloop *loop, const char *path, int flags)
 {
     const struct aloop__devices *devices = &loop->devices;
 
-    return (devices->count > 0 || !devices->has_looked) &&
+    return (devices->count > 0 || !devices->has_looked) && !devices->is_off &&
            !devices->is_refused && path != NULL &&
            aloop__sys_file_only_reads(flags) && !loop->is_dying &&
            !aloop__is_foreign_by_pid(loop) && !aloop__file_is_interrupted(loop);

@@ -124,6 +124,7 @@ aloop *aloop_new(const aloop_options *options)
         return NULL;
     loop->alloc = alloc;
     loop->options = chosen;
+    loop->devices.is_off = chosen.must_use_file_threads;
     loop->has_own_clock = !aloop__options_use_system_clock(&chosen);
     loop->floor_ns = INT64_MIN;
     loop->trim_ns = INT64_MAX;

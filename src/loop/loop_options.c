@@ -33,8 +33,9 @@ static const struct options_field loop_option_fields[] = {
     OPTIONS_FIELD(aloop_options, file_threads),
     OPTIONS_FIELD(aloop_options, work_threads),
     OPTIONS_FIELD(aloop_options, timer_slack_ns),
+    OPTIONS_FIELD(aloop_options, must_use_file_threads),
 };
-OPTIONS_LAST(aloop_options, timer_slack_ns);
+OPTIONS_LAST(aloop_options, must_use_file_threads);
 
 /* Debug builds of the library make debug loops. */
 #if defined(NDEBUG)

@@ -132,6 +132,7 @@ struct aloop__devices {
     uint64_t strange;
     uint8_t count;
     uint8_t in_memory; /* Bit N is set if ids[N] keeps its files in memory. */
+    bool is_off;       /* options.must_use_file_threads */
     bool is_refused;   /* The system has no such call, or forbids it. */
     bool has_looked;   /* The loop's thread has looked at a file. */
     /* After a whole file that was not in the cache, how many of them are not

@@ -260,6 +260,7 @@ static int add_state(aloop_stream *stream, bool is_device)
                                    .fd = stream->io.fd,
                                    .left_fd = -1,
                                    .is_device = is_device,
+                                   .is_uncached = loop->devices.is_off,
                                    .due.run = unwatched_due};
     list_init(&u->due.node);
     sender->carried = u;

@@ -16,6 +16,7 @@
 
 #if defined __linux__
 #include <linux/fuse.h>
+#include <sys/fanotify.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -544,6 +545,68 @@ static void a_slow_server_of_the_new_working_folder_does_not(void **state)
     use_slow_server(FILE_OF_WORKING_FOLDER);
 }
 
+/* A program that has to permit each open and read, which is the loop itself
+ * here: a call that waited on the loop's thread would not return. */
+static void on_checked(aloop_poll *poll, unsigned events, void *arg)
+{
+    struct fanotify_event_metadata seen[8], *one = seen;
+    int group = *(int *) arg;
+    ssize_t size = patient_read(group, seen, sizeof seen);
+
+    (void) poll;
+    (void) events;
+    for (; FAN_EVENT_OK(one, size); one = FAN_EVENT_NEXT(one, size)) {
+        struct fanotify_response answer = {.fd = one->fd,
+                                           .response = FAN_ALLOW};
+
+        CHECK(patient_write(group, &answer, sizeof answer) == sizeof answer);
+        close(one->fd);
+        f.requests++;
+    }
+}
+
+static void run_checked_child(void)
+{
+    aloop_options options = {.size = sizeof options,
+                             .must_use_file_threads = true};
+    aloop_poll *poll;
+    int group;
+    char path[600];
+
+    CHECK(aloop_free(d.loop) == 0); /* That of the parent. */
+    d.loop = aloop_new(&options);
+    snprintf(path, sizeof path, "%s/a", d.folder);
+    read_whole(path);
+    group = fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC, O_RDONLY);
+    if (group < 0 ||
+        fanotify_mark(group, FAN_MARK_ADD, FAN_OPEN_PERM | FAN_ACCESS_PERM,
+                      AT_FDCWD, path) < 0)
+        _exit(CHILD_SKIPS);
+    alarm((unsigned) patient_limit(60)); /* If the loop is blocked. */
+    CHECK(aloop_poll_start(d.loop, group, ALOOP_POLL_READABLE, on_checked,
+                           &group, &poll) == 0);
+    for (int i = 0; i < 3; i++)
+        use_slow_file(path);
+    CHECK(f.requests >= 3 * 4);
+    CHECK(aloop_free(d.loop) == 0);
+    close(group);
+    _exit(0);
+}
+
+static void a_check_of_each_open_and_read_does_not_block_the_loop(void **state)
+{
+    pid_t child;
+
+    (void) state;
+    if (!HAS_THREADS_AFTER_FORK || patient_runs_on_valgrind())
+        skip();
+    child = fork();
+    if (child == 0)
+        run_checked_child();
+    if (!has_child_succeeded(child))
+        skip();
+}
+
 #endif
 
 int main(void)
@@ -559,6 +622,7 @@ int main(void)
         TEST(a_slow_server_in_the_place_of_tmpfs_does_not_either),
         TEST(a_slow_server_in_the_place_of_a_known_path_does_not),
         TEST(a_slow_server_of_the_new_working_folder_does_not),
+        TEST(a_check_of_each_open_and_read_does_not_block_the_loop),
 #endif
     };
 

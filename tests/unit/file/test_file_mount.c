@@ -277,6 +277,70 @@ static void a_read_that_is_held_at_the_end_is_reported(void **state)
     t.unhandled = 0;
 }
 
+/* The option against all of it. */
+
+static void reopen_with_threads(void)
+{
+    aloop_options options = {.size = sizeof options,
+                             .on_unhandled = on_unhandled,
+                             .must_use_file_threads = true};
+
+    aloop_free(t.loop);
+    t.loop = aloop_new(&options);
+    assert_non_null(t.loop);
+}
+
+static void expect_content(aloop_file *file)
+{
+    char text[16] = "";
+
+    assert_int_equal(aloop_await(aloop_file_read_at(file, text, 10, 0)), 10);
+    assert_int_equal(aloop_await(aloop_file_read(file, text, 10)), 10);
+    assert_string_equal(text, "0123456789");
+}
+
+static int open_descriptor(void)
+{
+    aloop_file *file = NULL;
+
+    assert_int_equal(
+        aloop_await(aloop_file_open(t.loop, "/a", O_RDONLY, 0, &file)), 0);
+    return aloop_file_detach(file);
+}
+
+static void a_loop_that_must_use_threads_reads_no_file_itself(void **state)
+{
+    static const char *const calls[] = {
+        "aloop__sys_look_up_cached",   "aloop__sys_open_cached",
+        "aloop__sys_open_near_cached", "aloop__sys_mount_is_local",
+        "aloop__sys_pread_cached",     "aloop__sys_pread_memory",
+        "aloop__sys_is_written",       "aloop__sys_read_now",
+    };
+    aloop_file *file = NULL;
+    aloop_stream *stream = NULL;
+    char text[16] = "";
+
+    (void) state;
+    reopen_with_threads();
+    for (int i = 0; i < 3; i++) {
+        assert_false(opens_now("/a", O_RDONLY));
+        assert_false(reads_now("/a"));
+    }
+    assert_int_equal(
+        aloop_await(aloop_file_open(t.loop, "/a", O_RDONLY, 0, &file)), 0);
+    expect_content(file);
+    aloop_file_close(file);
+    assert_int_equal(aloop_file_adopt(t.loop, open_descriptor(), &file), 0);
+    expect_content(file);
+    aloop_file_close(file);
+    assert_int_equal(aloop_stream_open(t.loop, open_descriptor(), &stream), 0);
+    assert_int_equal(aloop_await(aloop_stream_read(stream, text, 10)), 10);
+    assert_string_equal(text, "0123456789");
+    aloop_stream_close(stream);
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
+        assert_int_equal(sim_calls(calls[i]), 0);
+}
+
 #undef TEST
 #define TEST(name) \
     cmocka_unit_test_setup_teardown(name, set_up_local, tear_down_device)
@@ -294,6 +358,7 @@ int main(void)
         TEST(files_that_are_only_read_start_no_thread),
         TEST(a_close_that_may_wait_is_left_to_the_pool),
         TEST(a_local_file_that_refuses_cached_reads_is_read_by_a_thread),
+        TEST(a_loop_that_must_use_threads_reads_no_file_itself),
         TEST(reads_that_are_held_have_futures_of_their_own),
         TEST(a_read_that_is_held_at_the_end_is_reported),
     };
