@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -210,16 +211,42 @@ static ssize_t return_seven(void *arg)
     return 7;
 }
 
-static void a_hung_look_up_delays_no_work(void **state)
+/* Occupies all threads for look-ups, and leaves others waiting. */
+static void hang_look_ups(void)
 {
-    (void) state;
     set_silent(true);
     for (int i = 0; i < 8; i++)
         aloop_detach(look_up(f.loop));
     aloop_step(f.loop, 0);
     await_inside(4);
+}
+
+static void a_hung_look_up_delays_no_work(void **state)
+{
+    (void) state;
+    hang_look_ups();
 
     assert_int_equal(aloop_await(aloop_work(f.loop, return_seven, NULL)), 7);
+
+    await_inside(4);
+}
+
+/* None of these operations can be answered without a thread. */
+static void a_hung_look_up_delays_no_file(void **state)
+{
+    aloop_file *file = NULL;
+    aloop_stat stat;
+
+    (void) state;
+    hang_look_ups();
+
+    assert_int_equal(aloop_await(aloop_fs_stat(f.loop, "/", &stat)), 0);
+    assert_int_equal(stat.type, ALOOP_FILE_DIRECTORY);
+    assert_int_equal(
+        aloop_await(aloop_file_open(f.loop, "/dev/null", O_WRONLY, 0, &file)),
+        0);
+    assert_int_equal(aloop_await(aloop_file_write(file, "x", 1)), 1);
+    aloop_file_close(file);
 
     await_inside(4);
 }
@@ -269,6 +296,7 @@ int main(void)
         TEST(a_program_does_not_wait_for_the_resolver),
         TEST(look_ups_that_were_left_let_others_run),
         TEST(a_hung_look_up_delays_no_work),
+        TEST(a_hung_look_up_delays_no_file),
         TEST(an_answer_may_arrive_while_the_loop_is_freed),
     };
 
