@@ -340,6 +340,30 @@ static void localhost_is_found(void **state)
     assert_int_equal(aloop_free(loop), 0);
 }
 
+/* More than there are threads for them. */
+static void look_ups_run_side_by_side(void **state)
+{
+    enum { LOOK_UPS = 10 };
+    static aloop_address *found[LOOK_UPS];
+    aloop_future *futures[LOOK_UPS];
+    ssize_t statuses[LOOK_UPS];
+    aloop *loop = aloop_new(NULL);
+
+    (void) state;
+    for (int i = 0; i < LOOK_UPS; i++)
+        futures[i] = aloop_resolve(loop, i % 2 == 0 ? "localhost" : "127.0.0.1",
+                                   "80", ALOOP_FAMILY_IPV4, &found[i]);
+    assert_int_equal(
+        aloop_await(aloop_gather_settled(loop, LOOK_UPS, futures, statuses)),
+        LOOK_UPS);
+    for (int i = 0; i < LOOK_UPS; i++) {
+        assert_true(statuses[i] >= 1);
+        assert_int_equal(aloop_address_port(&found[i][0]), 80);
+        aloop_addresses_free(found[i]);
+    }
+    assert_int_equal(aloop_free(loop), 0);
+}
+
 /* The numbers of inet_aton() are no names, although getaddrinfo() accepts
  * them. */
 static void a_name_that_the_resolver_would_misread_is_refused(void **state)
@@ -440,6 +464,7 @@ int main(void)
         cmocka_unit_test(an_address_survives_the_structures_of_the_system),
         cmocka_unit_test(other_structures_of_the_system_are_refused),
         cmocka_unit_test(localhost_is_found),
+        cmocka_unit_test(look_ups_run_side_by_side),
         cmocka_unit_test(a_name_that_the_resolver_would_misread_is_refused),
         cmocka_unit_test(the_name_of_the_loopback_address_is_found_or_missing),
         cmocka_unit_test(both_ends_of_a_connection_have_addresses),
