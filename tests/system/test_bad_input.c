@@ -17,6 +17,7 @@
 #endif
 
 enum { MIB = 1 << 20, MEDIUM = 5000, OTHER_USER = 9999, NEW_SIZE = 100 };
+enum { BY_NUMBER = 5, FILE_CALLS = 13 }; /* Functions of open files. */
 
 /* A function with a path as its argument. */
 struct call {
@@ -278,6 +279,119 @@ static void each_function_refuses_each_bad_path(void **state)
     expect_of_all(path, ALOOP_ENAMETOOLONG);
     snprintf(path, sizeof path, "%s/x", good);
     expect_of_all(path, ALOOP_ENOTDIR);
+    assert_return_code(symlink("loop", in_folder("loop")), errno);
+    snprintf(path, sizeof path, "%s/x", in_folder("loop"));
+    expect_of_all(path, ALOOP_ELOOP);
+}
+
+static void each_function_needs_a_loop(void **state)
+{
+    aloop *loop = d.loop;
+
+    (void) state;
+    put_good();
+    d.loop = NULL;
+    expect_of_all(good, ALOOP_EINVAL);
+    d.loop = loop;
+    expect_file("good", "a", 1);
+}
+
+static void each_result_needs_memory(void **state)
+{
+    char name[] = "/tmp/XXXXXX", link[600];
+
+    (void) state;
+    put_good();
+    assert_return_code(symlink("good", in_folder("link")), errno);
+    snprintf(link, sizeof link, "%s", d.path);
+    const struct {
+        const char *name;
+        aloop_future *future;
+    } rows[] = {
+        {"open", aloop_file_open(d.loop, good, O_RDONLY, 0, NULL)},
+        {"stat", aloop_fs_stat(d.loop, good, NULL)},
+        {"lstat", aloop_fs_lstat(d.loop, good, NULL)},
+        {"statvfs", aloop_fs_statvfs(d.loop, good, NULL)},
+        {"readlink", aloop_fs_readlink(d.loop, link, NULL, sizeof text)},
+        {"realpath", aloop_fs_realpath(d.loop, good, NULL, sizeof text)},
+        {"read_file", aloop_fs_read_file(d.loop, good, 9, NULL)},
+        {"dir_open", aloop_dir_open(d.loop, d.folder, NULL)},
+        {"scan", aloop_fs_scan(d.loop, d.folder, 9, NULL)},
+        {"mkdtemp", aloop_fs_mkdtemp(d.loop, NULL)},
+        {"mkstemp", aloop_fs_mkstemp(d.loop, name, NULL)},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (aloop_await(rows[i].future) != ALOOP_EINVAL)
+            fail_msg("%s", rows[i].name);
+    assert_string_equal(name, "/tmp/XXXXXX");
+}
+
+/* Each function of an open file, with an offset or a size if it has one. */
+static void start_all(aloop_file *file, int64_t number,
+                      aloop_future *ret[FILE_CALLS])
+{
+    static aloop_stat stat;
+    static char byte;
+    static const struct iovec one = {&byte, 1};
+    aloop_future *const started[] = {
+        aloop_file_read_at(file, &byte, 1, number),
+        aloop_file_write_at(file, &byte, 1, number),
+        aloop_file_readv_at(file, &one, 1, number),
+        aloop_file_writev_at(file, &one, 1, number),
+        aloop_file_truncate(file, number),
+        aloop_file_read(file, &byte, 1),
+        aloop_file_write(file, &byte, 1),
+        aloop_file_readv(file, &one, 1),
+        aloop_file_writev(file, &one, 1),
+        aloop_file_seek_end(file, 0),
+        aloop_file_stat(file, &stat),
+        aloop_file_sync(file),
+        aloop_file_datasync(file),
+    };
+
+    memcpy(ret, started, sizeof started);
+}
+
+static void each_function_needs_a_file(void **state)
+{
+    aloop_future *futures[FILE_CALLS];
+
+    (void) state;
+    start_all(NULL, 0, futures);
+    for (int i = 0; i < FILE_CALLS; i++)
+        assert_int_equal(aloop_await(futures[i]), ALOOP_EINVAL);
+    assert_int_equal(aloop_file_seek(NULL, 0, SEEK_SET), ALOOP_EINVAL);
+    assert_int_equal(aloop_file_position(NULL), ALOOP_EINVAL);
+    assert_int_equal(aloop_file_fd(NULL), ALOOP_EINVAL);
+    assert_int_equal(aloop_file_detach(NULL), ALOOP_EINVAL);
+}
+
+static void negative_offsets_and_sizes_are_refused(void **state)
+{
+    static const int64_t numbers[] = {-1, -2, INT64_MIN};
+    aloop_future *futures[FILE_CALLS];
+    aloop_file *file = NULL;
+
+    (void) state;
+    put_file("a", "abc", 3);
+    assert_int_equal(
+        aloop_await(aloop_file_open(d.loop, in_folder("a"), O_RDWR, 0, &file)),
+        0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(
+            aloop_await(aloop_fs_truncate(d.loop, d.path, numbers[i])),
+            ALOOP_EINVAL);
+        start_all(file, numbers[i], futures);
+        for (int j = 0; j < FILE_CALLS; j++) {
+            ssize_t status = aloop_await(futures[j]);
+
+            assert_int_equal(status < 0 ? status : 0,
+                             j < BY_NUMBER ? ALOOP_EINVAL : 0);
+        }
+    }
+    assert_int_equal(aloop_file_seek(file, -1, SEEK_SET), ALOOP_EINVAL);
+    aloop_file_close(file);
 }
 
 static void a_missing_directory_is_enoent(void **state)
@@ -462,6 +576,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(each_function_refuses_each_bad_path),
+        TEST(each_function_needs_a_loop),
+        TEST(each_result_needs_memory),
+        TEST(each_function_needs_a_file),
+        TEST(negative_offsets_and_sizes_are_refused),
         TEST(a_missing_directory_is_enoent),
         TEST(a_directory_without_permission_is_eacces),
         TEST(a_file_that_shrinks_is_read_as_far_as_it_goes),
