@@ -554,7 +554,12 @@ static void the_limit_of_file_sizes_is_an_error(void **state)
                   loop, in_folder("a"), O_WRONLY | O_CREAT, 0600, &file)) == 0);
         CHECK(write_text(file, "0123456789") == ALOOP_EFBIG);
         CHECK(aloop_file_position(file) == 5);
+        CHECK(aloop_await(aloop_file_write_at(file, "34567", 5, 3)) ==
+              ALOOP_EFBIG);
+        CHECK(aloop_await(aloop_file_write_at(file, "x", 1, 5)) == ALOOP_EFBIG);
         CHECK(aloop_await(aloop_file_truncate(file, 6)) == ALOOP_EFBIG);
+        CHECK(aloop_await(aloop_fs_truncate(loop, in_folder("a"), 6)) ==
+              ALOOP_EFBIG);
         CHECK(aloop_free(loop) == 0);
         CHECK(setrlimit(RLIMIT_FSIZE, &before) == 0); /* For coverage data. */
         _exit(0);
