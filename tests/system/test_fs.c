@@ -5,8 +5,16 @@
 #include "support/folder_fixture.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 
-enum { LONG_PATH = 1 << 20, DEPTH = 900 };
+/* NUMBERS is the number of descriptors that a removal may use. */
+enum {
+    LONG_PATH = 1 << 20,
+    DEPTH = 900,
+    NUMBERS = 20,
+    USER = 9999,
+    GROUP = 8888
+};
 
 static char deep_name[] = "deep";
 
@@ -26,6 +34,34 @@ static void make_deep(void)
     }
     assert_return_code(symlinkat("/", parent, "root"), errno);
     close(parent);
+}
+
+/* Leaves so many numbers for descriptors.  Returns the previous limit. */
+static struct rlimit limit_descriptors(rlim_t count)
+{
+    struct rlimit before, limit;
+    int lowest = open("/", O_RDONLY);
+
+    assert_return_code(lowest, errno);
+    close(lowest);
+    assert_return_code(getrlimit(RLIMIT_NOFILE, &before), errno);
+    limit = before;
+    limit.rlim_cur = (rlim_t) lowest + count;
+    assert_return_code(setrlimit(RLIMIT_NOFILE, &limit), errno);
+    return before;
+}
+
+static void a_tree_of_any_depth_needs_few_descriptors(void **state)
+{
+    struct rlimit before;
+    ssize_t removed;
+
+    (void) state;
+    make_deep();
+    before = limit_descriptors(NUMBERS);
+    removed = aloop_await(aloop_fs_remove_all(d.loop, in_folder("deep")));
+    assert_return_code(setrlimit(RLIMIT_NOFILE, &before), errno);
+    assert_int_equal(removed, DEPTH + 1);
 }
 
 static void a_tree_deeper_than_any_path_is_removed(void **state)
@@ -94,10 +130,28 @@ static void attributes_reach_the_file_system(void **state)
     assert_int_equal(
         aloop_await(aloop_fs_chown(d.loop, a, UINT32_MAX, UINT32_MAX)), 0);
     assert_return_code(lstat(in_folder("b"), &stat), errno);
+    assert_int_equal(stat.st_uid, geteuid());
     assert_int_equal(stat.st_mode & 07777, 0640);
     assert_int_equal(stat.st_size, 1 << 20);
     assert_int_equal(stat.st_mtime, 3);
     assert_int_equal(stat.st_nlink, 2);
+}
+
+static void root_gives_a_file_another_owner_and_group(void **state)
+{
+    struct stat stat;
+
+    (void) state;
+    if (geteuid() != 0)
+        skip();
+    put_file("a", "", 0);
+    assert_int_equal(
+        aloop_await(aloop_fs_chown(d.loop, in_folder("a"), USER, GROUP)), 0);
+    assert_int_equal(
+        aloop_await(aloop_fs_chown(d.loop, d.path, UINT32_MAX, GROUP + 1)), 0);
+    assert_return_code(lstat(d.path, &stat), errno);
+    assert_int_equal(stat.st_uid, USER);
+    assert_int_equal(stat.st_gid, GROUP + 1);
 }
 
 /* Directories, FIFOs, long paths and parts that are not directories. */
@@ -148,9 +202,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_tree_deeper_than_any_path_is_removed),
+        TEST(a_tree_of_any_depth_needs_few_descriptors),
         TEST(a_link_at_the_end_of_the_path_is_removed_itself),
         TEST(each_call_does_what_its_name_promises),
         TEST(attributes_reach_the_file_system),
+        TEST(root_gives_a_file_another_owner_and_group),
         TEST(each_kind_of_bad_path_has_its_error),
         TEST(paths_are_copied),
     };
