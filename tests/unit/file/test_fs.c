@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "os/sys_file.h"
+
 /* STAYS_OPEN is the number of directories that a removal keeps open. */
 enum { LONG_PATH = 5000, NAMES = 30, DEPTH = 40, STAYS_OPEN = 16 };
 
@@ -283,6 +285,42 @@ static void names_that_change_during_a_removal_are_no_error(void **state)
     }
 }
 
+/* Replaces /t/x by a link to /d, after `steps` steps of a removal of /t, as
+ * another process may.  Returns whether the removal had ended by then. */
+static bool remove_and_replace(int steps)
+{
+    aloop_future *removal;
+    bool has_ended;
+
+    sim_file_put("/t/x/y/a", "x", 1);
+    sim_file_put("/t/x/z", "x", 1);
+    removal = aloop_fs_remove_all(t.loop, "/t");
+    for (int i = 0; i < steps && !aloop_future_is_settled(removal); i++)
+        aloop_await(aloop_sleep(t.loop, MS / 4));
+    has_ended = aloop_future_is_settled(removal);
+    if (aloop__sys_renameat(SYS_CWD, "/t/x", SYS_CWD, "/moved") == 0)
+        aloop__sys_symlinkat("/d", SYS_CWD, "/t/x");
+    aloop_detach(removal);
+    aloop_run(t.loop);
+    aloop_detach(aloop_fs_remove_all(t.loop, "/moved"));
+    aloop_detach(aloop_fs_remove_all(t.loop, "/t"));
+    aloop_run(t.loop);
+    return has_ended;
+}
+
+static void a_link_that_replaces_a_directory_is_not_followed(void **state)
+{
+    int steps = 0;
+
+    (void) state;
+    slow_down_a_little();
+    while (!remove_and_replace(steps)) {
+        assert_int_equal(sim_file_get("/d/a", NULL, 0), 3);
+        steps++;
+    }
+    assert_true(steps > 10);
+}
+
 static void attributes_are_set_and_read_back(void **state)
 {
     aloop_stat stat;
@@ -394,6 +432,9 @@ int main(void)
         FS_TEST(a_directory_that_was_moved_ends_a_removal),
         FS_TEST(a_directory_above_that_was_removed_ends_a_removal),
         FS_TEST(names_that_change_during_a_removal_are_no_error),
+        cmocka_unit_test_setup_teardown(
+            a_link_that_replaces_a_directory_is_not_followed, fs_set_up,
+            tear_down), /* The test itself renames the directory. */
         FS_TEST(attributes_are_set_and_read_back),
         FS_TEST(truncate_waits_for_a_lease_and_refuses_fifos),
         FS_TEST(directories_are_made_and_removed_one_by_one),
