@@ -166,6 +166,17 @@ if grep -q 'aloop_c is called' "$work/said"; then
     wrong=1
 fi
 
+# An error that a contract names, and error.h does not have.
+create_tree
+add include/aloop/error.h <<<'    ALOOP_EA = -EA,'
+add include/aloop/a.h <<<'/* ALOOP_EA, ALOOP_EB and ALOOP_EB. */'
+"$tools/tidy" "$tree" >"$work/said"
+expect include/aloop/a.h '1: ALOOP_EB is not in include/aloop/error.h'
+if grep -q 'ALOOP_EA is not' "$work/said"; then
+    echo "tidy has found a mistake where there is none"
+    wrong=1
+fi
+
 # Circles of files, in symbols as nm prints them.  Two files may use each other,
 # and so may files of different layers.
 list_uses() { # FROM TO...: each TO defines a symbol, which FROM uses.
