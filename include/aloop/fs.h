@@ -15,7 +15,9 @@
  *             ALOOP_EACCES, ALOOP_EPERM: not permitted;
  *             ALOOP_ELOOP: too many symbolic links;
  *             ALOOP_EROFS: the file system is read-only;
+ *             ALOOP_ENOSPC, ALOOP_EDQUOT: no space is left for a new name;
  *             ALOOP_EIO: the device failed;
+ *             ALOOP_ENOMEM: out of memory;
  *             ALOOP_ECANCELED: cancelled before a thread had begun;
  *             ALOOP_EAGAIN: no thread could be started.
  *   cancel    takes effect until a thread begins.  After that the operation
@@ -104,7 +106,10 @@ ALOOP_API aloop_future *aloop_fs_unlink(aloop *loop, const char *path);
  * Errors:  ALOOP_EXDEV: the two are on different file systems;
  *          ALOOP_ENOTEMPTY, ALOOP_EEXIST: `to` is a directory that is not
  *          empty;
- *          ALOOP_EISDIR, ALOOP_ENOTDIR: only one of the two is a directory.
+ *          ALOOP_EISDIR, ALOOP_ENOTDIR: only one of the two is a directory;
+ *          ALOOP_EINVAL: `to` is inside of the directory `from`;
+ *          ALOOP_EBUSY: the system uses one of the two;
+ *          ALOOP_EMLINK: the new parent has too many directories.
  */
 ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_fs_rename(aloop *loop, const char *from,
@@ -117,7 +122,8 @@ ALOOP_API aloop_future *aloop_fs_rename(aloop *loop, const char *from,
  * Errors:  ALOOP_EEXIST: `path` exists;
  *          ALOOP_EXDEV: the two are on different file systems;
  *          ALOOP_EPERM: the file is a directory, or the file system has no
- *          links.
+ *          links;
+ *          ALOOP_EMLINK: the file has too many names.
  */
 ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_fs_link(aloop *loop, const char *target,
@@ -166,7 +172,8 @@ ALOOP_API aloop_future *aloop_fs_realpath(aloop *loop, const char *path,
  * `mode` is limited by the umask of the process.
  *
  * Status:  0.
- * Errors:  ALOOP_EEXIST: `path` exists, as a directory or as something else.
+ * Errors:  ALOOP_EEXIST: `path` exists, as a directory or as something else;
+ *          ALOOP_EMLINK: the parent has too many directories.
  */
 ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_fs_mkdir(aloop *loop, const char *path,
@@ -183,7 +190,8 @@ ALOOP_API aloop_future *aloop_fs_mkdir(aloop *loop, const char *path,
  * Status:  the number of directories that were made.
  * Errors:  ALOOP_EEXIST: `path` exists and is not a directory;
  *          ALOOP_ENOTDIR: a part of `path` exists and is not a directory;
- *          ALOOP_ENOENT: a part of `path` was removed meanwhile.
+ *          ALOOP_ENOENT: a part of `path` was removed meanwhile;
+ *          others: see aloop_fs_mkdir().
  */
 ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_fs_mkdir_all(aloop *loop, const char *path,
@@ -195,6 +203,7 @@ ALOOP_API aloop_future *aloop_fs_mkdir_all(aloop *loop, const char *path,
  * Status:  0.
  * Errors:  ALOOP_ENOTEMPTY: it is not empty, also where the system reports
  *          EEXIST for that;
+ *          ALOOP_EINVAL: `path` ends in ".";
  *          ALOOP_EBUSY: it is in use, for example as a mount point.
  */
 ALOOP_MUST_USE
@@ -214,6 +223,7 @@ ALOOP_API aloop_future *aloop_fs_rmdir(aloop *loop, const char *path);
  *          moved or removed a directory that is being left;
  *          ALOOP_ENOTEMPTY: names are added faster than they are removed;
  *          ALOOP_EINVAL: the path ends in "." or "..", or is "/";
+ *          ALOOP_EMFILE, ALOOP_ENFILE: no descriptor is left;
  *          others: see the top of this file.
  */
 ALOOP_MUST_USE

@@ -53,6 +53,7 @@ ALOOP_API aloop_future *aloop_fs_utimens(aloop *loop, const char *path,
  *          ALOOP_EINVAL: `size` is negative, or it is not a regular file;
  *          ALOOP_EFBIG: `size` is more than the file system or the limit of the
  *          process (RLIMIT_FSIZE) permits;
+ *          ALOOP_EMFILE, ALOOP_ENFILE: no descriptor is left;
  *          ALOOP_ETXTBSY: it is a program that runs.
  */
 ALOOP_MUST_USE
