@@ -48,8 +48,9 @@ void end_open(struct out *out, ssize_t status)
         FUZZ_CHECK(aloop_file_position(file->file) >= 0);
 }
 
-/* Checks the position after an operation that was alone at it. */
-static void check_position(const struct out *out, ssize_t status)
+/* Checks the position after an operation that was alone at it, and succeeded if
+ * `expected` is not negative. */
+static void check_position(const struct out *out, int64_t expected)
 {
     struct file *file = out->file;
 
@@ -57,16 +58,15 @@ static void check_position(const struct out *out, ssize_t status)
         return;
     file->unfinished--;
     if (file->unfinished == 0 && file->begun == out->at_position &&
-        out->count == 0 && status >= 0)
-        FUZZ_CHECK(aloop_file_position(file->file) ==
-                   (int64_t) out->offset + status);
+        out->count == 0 && expected >= 0)
+        FUZZ_CHECK(aloop_file_position(file->file) == expected);
 }
 
 void end_data(struct out *out, ssize_t status)
 {
     size_t right = FILE_SIZE - out->offset;
 
-    check_position(out, status);
+    check_position(out, status < 0 ? -1 : (int64_t) out->offset + status);
     if (status < 0) {
         FUZZ_CHECK(status == ALOOP_ECANCELED && out->may_end);
         return;
@@ -187,6 +187,59 @@ void act_change(void)
     else
         follow_out(out, how == 2 ? aloop_file_sync(file->file)
                                  : aloop_file_datasync(file->file));
+}
+
+/* Moves the position to a place before the end. */
+void act_seek_end(void)
+{
+    size_t distance = 16 * (size_t) fuzz_byte(&w.input);
+    struct file *file = any_file();
+    struct out *out;
+
+    if (file == NULL || (out = new_out(FILE_SEEK)) == NULL)
+        return;
+    out->file = file;
+    out->offset = distance;
+    out->count = file->unfinished;
+    file->unfinished++;
+    out->at_position = ++file->begun;
+    say("move to %zu before the end", distance);
+    follow_out(out, aloop_file_seek_end(file->file, -(int64_t) distance));
+}
+
+void end_seek(struct out *out, ssize_t status)
+{
+    FUZZ_CHECK(status <= 0);
+    check_position(out, status < 0 ? -1 : FILE_SIZE - (int64_t) out->offset);
+}
+
+static bool is_busy(const struct file *file)
+{
+    for (unsigned i = 0; i < o.out_count; i++)
+        if (o.outs[i].file == file && is_out_pending(&o.outs[i]))
+            return true;
+    return false;
+}
+
+/* Takes the descriptor of a file, and makes a file of it again. */
+void act_adopt(void)
+{
+    struct file *file = any_file();
+    int64_t position;
+    int fd;
+
+    if (file == NULL)
+        return;
+    say("detach and adopt file %d", (int) (file - o.files));
+    position = aloop_file_position(file->file);
+    fd = aloop_file_detach(file->file);
+    FUZZ_CHECK(is_busy(file) ? fd == ALOOP_EBUSY : fd >= 0);
+    if (fd < 0)
+        return;
+    FUZZ_CHECK(aloop_file_adopt(w.loop, fd, &file->file) == 0);
+    FUZZ_CHECK(aloop_file_fd(file->file) == fd);
+    FUZZ_CHECK(aloop_file_position(file->file) == position);
+    m.has_closed = true;
 }
 
 static void close_file(struct file *file)

@@ -8,6 +8,7 @@
  *   "/r0"   is replaced only, so that each size is one of those;
  *   "/w0"   is emptied, written and copied to, by several operations at a
  *           time.  It may have zeros where one of them has emptied it.
+ *   "/l0"   is another name of "/f0"; see machine_name.c
  *
  * In the end there is no name but those that operations have reported. */
 
@@ -39,7 +40,7 @@ static void check_bytes(const struct out *out, const char *data, size_t size)
 
 static bool is_known_name(const char *name)
 {
-    return name[0] != '\0' && strchr(".dfrstw", name[0]) != NULL &&
+    return name[0] != '\0' && strchr(".deflrstw", name[0]) != NULL &&
            strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
@@ -174,6 +175,8 @@ static bool is_possible(const struct out *out, ssize_t error)
     case REMOVE_TREE:
         return error == ALOOP_ENOENT || error == ALOOP_ENOTEMPTY ||
                error == ALOOP_EBUSY;
+    case NAME:
+        return error == out->possible;
     default:
         return false;
     }
@@ -190,6 +193,7 @@ void end_fs(struct out *out, ssize_t status)
         [STAT] = end_stat,           [RENAME] = end_nothing,
         [RESOLVE] = end_resolve,     [FS_TRUNCATE] = end_nothing,
         [FILE_CHANGE] = end_nothing, [FILE_STAT] = end_file_stat,
+        [FILE_SEEK] = end_seek,      [NAME] = end_name,
     };
 
     if (status < 0)
@@ -443,7 +447,8 @@ void fs_close(void)
 void fs_check(void)
 {
     char byte;
-    unsigned expected = 1 + 2 + o.temps; /* "/tmp" and the files. */
+    /* "/tmp" and the files. */
+    unsigned expected = 1 + 2 + o.temps + names_left();
 
     for (unsigned i = 0; i < 10; i++) {
         char path[8];

@@ -27,6 +27,7 @@ bool enter(void)
         return true;
     FUZZ_CHECK(sim_pair(o.fds) == 0);
     files_begin();
+    names_begin();
     return true;
 }
 
@@ -294,6 +295,21 @@ static void act_settle(void)
         settle_operation(out, fuzz_byte(&w.input));
 }
 
+/* The lanes of the pool. */
+static void act_lanes(void)
+{
+    static const aloop_lane lanes[] = {ALOOP_LANE_FILE, ALOOP_LANE_RESOLVER,
+                                       ALOOP_LANE_WORK};
+
+    for (int i = 0; i < 3; i++) {
+        aloop_pool_info info = {.size = sizeof info};
+
+        FUZZ_CHECK(aloop_pool_info_get(w.loop, lanes[i], &info) == 0);
+        FUZZ_CHECK(info.idle <= info.threads);
+        FUZZ_CHECK(info.oldest_ns == 0 || info.queued + info.running > 0);
+    }
+}
+
 /* The end. */
 
 void outside_close(void)
@@ -386,6 +402,14 @@ const struct act outside_acts[] = {
     {"terminal read", act_tty_read},
     {"terminal read", act_tty_read},
     {"terminal close", act_tty_close},
+    {"seek end", act_seek_end},
+    {"adopt", act_adopt},
+    {"name", act_name},
+    {"name", act_name},
+    {"name", act_name},
+    {"resolve name", act_resolve_name},
+    {"refer", act_refer},
+    {"lanes", act_lanes},
 };
 
 const size_t outside_act_count = sizeof outside_acts / sizeof outside_acts[0];

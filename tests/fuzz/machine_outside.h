@@ -53,7 +53,9 @@ enum out_kind {
     RESOLVE,
     FS_TRUNCATE,
     FILE_STAT,
-    FILE_CHANGE
+    FILE_CHANGE,
+    FILE_SEEK,
+    NAME
 };
 
 struct file {
@@ -92,7 +94,9 @@ struct out {
     bool is_replacing;
     aloop_stat stat;
     struct iovec parts[2];
-    uint64_t copied; /* As the last call of the progress has reported. */
+    uint64_t copied;  /* As the last call of the progress has reported. */
+    const char *text; /* A NAME: what it writes to the buffer, or NULL. */
+    ssize_t possible; /* A NAME: an error that it may have, or 0. */
 };
 
 struct outside {
@@ -138,6 +142,17 @@ void act_open(void);
 void act_data(void);
 void act_change(void);
 void act_close_file(void);
+void act_seek_end(void);
+void act_adopt(void);
+void end_seek(struct out *out, ssize_t status);
+
+/* machine_name.c */
+
+void names_begin(void);
+unsigned names_left(void); /* Names of files that exist in the end. */
+void end_name(struct out *out, ssize_t status);
+void act_name(void);
+void act_resolve_name(void);
 
 /* machine_fs.c */
 
@@ -164,6 +179,7 @@ void close_watches(void);
 void act_poll(void);
 void act_close_poll(void);
 void act_poll_wait(void);
+void act_refer(void);
 void act_send(void);
 void act_prepare(void);
 void act_signal(void);

@@ -65,6 +65,23 @@ void act_send(void)
     (void) !aloop__sys_send(o.fds[1], "x", 1);
 }
 
+/* Polls and prepares are called in the same way whether or not they keep the
+ * loop alive. */
+void act_refer(void)
+{
+    aloop_poll *poll = o.polls[any_below(POLLS_MAX)];
+    aloop_prepare *prepare = o.prepares[any_below(PREPARES_MAX)];
+    bool is_unref = any_bit();
+
+    say("%s a poll and a prepare", is_unref ? "unref" : "ref");
+    if (poll != NULL) {
+        FUZZ_CHECK(aloop_poll_fd(poll) == o.fds[0]);
+        (is_unref ? aloop_poll_unref : aloop_poll_ref)(poll);
+    }
+    if (prepare != NULL)
+        (is_unref ? aloop_prepare_unref : aloop_prepare_ref)(prepare);
+}
+
 /* Prepares. */
 
 static int64_t on_prepare(aloop_prepare *prepare, void *arg)
