@@ -211,6 +211,7 @@ static void run_act(size_t i)
         {pipe_acts, pipe_act_count},
         {pair_acts, pair_act_count},
         {outside_acts, outside_act_count},
+        {late_acts, late_act_count},
     };
     size_t total = 0;
 

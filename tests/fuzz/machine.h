@@ -134,10 +134,12 @@ struct act {
 
 extern const struct act future_acts[], timer_acts[], task_acts[], line_acts[],
     turn_acts[], stream_acts[], scope_acts[], pipe_acts[], pair_acts[],
-    outside_acts[];
+    outside_acts[], late_acts[];
 extern const size_t future_act_count, timer_act_count, task_act_count,
     line_act_count, turn_act_count, stream_act_count, scope_act_count,
-    pipe_act_count, pair_act_count, outside_act_count;
+    pipe_act_count, pair_act_count, outside_act_count, late_act_count;
+
+void act_new_timer(void);
 
 void close_timers(void);
 void free_objects(void);

@@ -72,6 +72,24 @@ static void start(void)
     model_set(note->id, model_after(delay_ns));
 }
 
+/* Makes a timer that is stopped. */
+void act_new_timer(void)
+{
+    unsigned slot = any_below(TIMERS);
+    struct timer *note = &w.timer_notes[m.timed_count];
+
+    close_timer(slot);
+    *note = (struct timer){NULL, m.timed_count};
+    say("make timer %d", note->id);
+    arm();
+    note->timer = aloop_timer_new(w.loop, on_timer, note);
+    if (disarm() && note->timer == NULL)
+        return;
+    FUZZ_CHECK(note->timer != NULL);
+    w.timers[slot] = note;
+    model_timed(M_TIMER, M_NULL);
+}
+
 /* Returns the timer of a slot, which may be NULL, and its number in the model,
  * or -1. */
 static aloop_timer *any_timer(int *ret_id)

@@ -162,6 +162,19 @@ static void defer(void)
         model_queue((struct m_work){M_DEFER, *number, 0});
 }
 
+/* Each call has a number of its own, so that no other is taken back. */
+static void revoke(void)
+{
+    struct m_work work = {M_DEFER, (int) any_below(w.number_count + 1), 0};
+    bool is_queued = model_is_queued(work);
+
+    say("take back deferred call %d", work.who);
+    FUZZ_CHECK(aloop_defer_cancel(w.loop, on_defer, &w.numbers[work.who]) ==
+               is_queued);
+    if (is_queued)
+        model_unqueue(work);
+}
+
 /* In a run, and in the step of a host, the loop decides in which turn the post
  * runs. */
 static void post(void)
@@ -257,3 +270,11 @@ const struct act turn_acts[] = {
 };
 
 const size_t turn_act_count = sizeof turn_acts / sizeof turn_acts[0];
+
+/* Behind all others, so that the acts of older inputs stay the same. */
+const struct act late_acts[] = {
+    {"revoke", revoke},
+    {"new timer", act_new_timer},
+};
+
+const size_t late_act_count = sizeof late_acts / sizeof late_acts[0];

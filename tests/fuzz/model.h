@@ -285,7 +285,8 @@ bool model_is_ours(int id);
 /* model_turn.c: time, queues, turns. */
 
 void model_queue(struct m_work work);
-void model_unqueue(struct m_work work); /* `work` must be queued. */
+void model_unqueue(struct m_work work);
+bool model_is_queued(struct m_work work); /* `work` must be queued. */
 /* Returns whether a call for a settled future is queued. */
 bool model_has_call(int id);
 void model_consume(int id); /* Its status has become a part of another one. */

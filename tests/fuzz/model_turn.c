@@ -32,6 +32,19 @@ void model_unqueue(struct m_work work)
     FUZZ_CHECK(unqueue_from(&m.ready, work) || unqueue_from(&m.batch, work));
 }
 
+static bool is_in(const struct m_queue *queue, struct m_work work)
+{
+    for (int i = queue->first; i < queue->end; i++)
+        if (queue->work[i].what == work.what && queue->work[i].who == work.who)
+            return true;
+    return false;
+}
+
+bool model_is_queued(struct m_work work)
+{
+    return is_in(&m.ready, work) || is_in(&m.batch, work);
+}
+
 static bool has_call(const struct m_queue *queue, int id)
 {
     for (int i = queue->first; i < queue->end; i++)
