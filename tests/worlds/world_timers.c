@@ -64,6 +64,12 @@ static void open_timer(size_t i)
 
     close_timer(i);
     *expiry = (struct expiry){i, ++model->life};
+    if (chance(20)) { /* It is stopped, until it is started again. */
+        model->period_ns = 0;
+        model->timer = aloop_timer_new(run.loop, on_expire, expiry);
+        CHECK(model->timer != NULL || run.weather == STARVED);
+        return;
+    }
     if (aloop_timer_start(run.loop, delay_ns, period_ns, on_expire, expiry,
                           &model->timer) < 0) {
         CHECK(run.weather == STARVED && model->timer == NULL);
