@@ -6,7 +6,8 @@
  * runs each item once at most, no more than its limit simultaneously, and none
  * after it has settled.  An operation is asked to end once at most, and settles
  * with the status of its maker.  All bytes that are sent arrive through polls
- * that pause, change and are closed. */
+ * that pause, change and are closed.  Prepares limit waits, and calls are
+ * deferred and taken back. */
 
 #include "world.h"
 
@@ -20,6 +21,7 @@ enum {
     JOBS_MAX = 60,
     ITEMS_MAX = 12,
     POLLS = 3,
+    PREPARES = 2,
     BYTES_MAX = 200,
     THREADS = 2 /* The processors of the simulated system. */
 };
@@ -54,6 +56,8 @@ static struct {
     aloop_poll *polls[POLLS];
     unsigned sent, received, bytes;
     bool is_broken; /* The connection of the polls is. */
+    aloop_prepare *prepares[PREPARES];
+    unsigned deferred; /* Calls that have not run. */
 } w;
 
 /* Takes some time. */
@@ -308,6 +312,59 @@ static void act_refer(void)
         aloop_poll_unref(poll);
 }
 
+/* Prepares and deferred calls. */
+
+static int64_t on_prepare(aloop_prepare *prepare, void *arg)
+{
+    aloop_prepare **slot = arg;
+
+    CHECK(*slot == prepare && !run.is_over);
+    if (chance(5)) {
+        aloop_prepare_close(prepare);
+        *slot = NULL;
+    }
+    return chance(50) ? -1 : any_delay_ns(ALOOP_MS(1));
+}
+
+static void act_prepare(void)
+{
+    aloop_prepare **slot = &w.prepares[sim_random(PREPARES)];
+    int result;
+
+    if (*slot != NULL && chance(50)) {
+        aloop_prepare_close(*slot);
+        *slot = NULL;
+    } else if (*slot != NULL) {
+        aloop_prepare_ref(*slot);
+        aloop_prepare_unref(*slot);
+    } else {
+        result = aloop_prepare_start(run.loop, on_prepare, slot, slot);
+        CHECK(result == 0 ||
+              (result == ALOOP_ENOMEM && run.weather == STARVED));
+    }
+}
+
+static void on_deferred(aloop *loop, void *arg)
+{
+    CHECK(loop == run.loop && arg == &w && w.deferred > 0);
+    w.deferred--;
+}
+
+static void act_defer(void)
+{
+    bool is_queued;
+
+    if (chance(60)) {
+        is_queued = aloop_defer(run.loop, on_deferred, &w) == 0;
+        CHECK(is_queued || run.weather == STARVED);
+        w.deferred += is_queued;
+        return;
+    }
+    is_queued = w.deferred > 0;
+    w.deferred -= is_queued;
+    CHECK(aloop_defer_cancel(run.loop, on_deferred, &w) == is_queued);
+}
+
 /* Nothing else keeps the loop alive. */
 static void check_references(void)
 {
@@ -347,8 +404,8 @@ static void act_send(void)
 static void on_heart(aloop_timer *timer, void *arg)
 {
     static void (*const acts[])(void) = {
-        act_start,  act_start, act_cancel, act_drop, act_settle,
-        act_settle, act_poll,  act_refer,  act_send, act_send};
+        act_start, act_start, act_cancel, act_drop, act_settle,  act_settle,
+        act_poll,  act_refer, act_send,   act_send, act_prepare, act_defer};
 
     (void) timer;
     (void) arg;
@@ -392,6 +449,10 @@ static void close_world(void)
         aloop_poll_close(w.polls[i]);
         w.polls[i] = NULL;
     }
+    for (size_t i = 0; i < PREPARES; i++) {
+        aloop_prepare_close(w.prepares[i]);
+        w.prepares[i] = NULL;
+    }
     for (unsigned i = 0; i < w.count; i++) {
         struct job *job = w.jobs[i];
 
@@ -412,7 +473,7 @@ static void check(void)
 
 static void outlive(void)
 {
-    CHECK(w.inside == 0);
+    CHECK(w.inside == 0 && w.deferred == 0);
     for (int i = 0; i < 2; i++)
         (void) aloop__sys_close(w.fds[i]);
 }
