@@ -1,5 +1,6 @@
-/* Files and work: operations that are awaited, cancelled, dropped, timed out,
- * and interrupted by the end of their task, their file or their loop.
+/* Files, names of files and work: operations that are awaited, cancelled,
+ * dropped, timed out, and interrupted by the end of their task, their file or
+ * their loop.
  *
  * Every byte of a file has the same value at all times, so that a read can be
  * checked although others write.  Files that tasks leave open are closed by the
@@ -14,6 +15,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "support/threads.h"
 
@@ -61,6 +63,8 @@ static void make_files(void)
         return;
     strcpy(folder, "/tmp/aloop-soak-XXXXXX");
     CHECK(mkdtemp(folder) != NULL);
+    snprintf(path, sizeof path, "%s/trees", folder);
+    CHECK(mkdir(path, 0700) == 0);
     for (uint64_t key = 0; key < FILES; key++) {
         int fd;
 
@@ -73,12 +77,18 @@ static void make_files(void)
     }
 }
 
+/* Nothing is left of operations that were cancelled or dropped, but trees. */
 static void remove_files(void)
 {
+    aloop *loop;
     char path[64];
 
     if (--folders > 0)
         return;
+    loop = aloop_new(NULL);
+    snprintf(path, sizeof path, "%s/trees", folder);
+    CHECK(aloop_await(aloop_fs_remove_all(loop, path)) > 0);
+    CHECK(aloop_free(loop) == 0);
     for (uint64_t key = 0; key < FILES; key++) {
         path_of(key, path);
         CHECK(unlink(path) == 0);
@@ -270,10 +280,102 @@ static void run_work(aloop *loop)
         CHECK(numbers[i] == i + 1 || (numbers[i] == i && status < 0));
 }
 
+/* Whole files, and names of files. */
+
+static void read_whole(aloop *loop)
+{
+    struct user user = {.key = soak_random(FILES)};
+    void *data = NULL;
+    char path[64];
+    ssize_t status;
+
+    path_of(user.key, path);
+    status =
+        end_somehow(loop, aloop_fs_read_file(loop, path, FILE_SIZE, &data));
+    CHECK(status == FILE_SIZE || is_early(status));
+    if (status > 0)
+        check_bytes(&user, data, FILE_SIZE, 0);
+    aloop_data_free(loop, data);
+}
+
+/* A temporary file or directory is there exactly if its name was written. */
+static void make_temporary(aloop *loop)
+{
+    bool is_file = soak_random(2) == 0;
+    aloop_file *file = NULL;
+    char name[64];
+    ssize_t status;
+
+    snprintf(name, sizeof name, "%s/XXXXXX", folder);
+    status = end_somehow(loop, is_file ? aloop_fs_mkstemp(loop, name, &file)
+                                       : aloop_fs_mkdtemp(loop, name));
+    CHECK(status == 0 || is_early(status));
+    aloop_file_close(file);
+    if (strstr(name, "XXXXXX") != NULL)
+        return;
+    CHECK(is_file ? unlink(name) == 0 : rmdir(name) == 0);
+}
+
+/* Returns the path of a name in a tree.  Each call has a buffer of its own. */
+static const char *in_tree(const char *tree, const char *name, char path[96])
+{
+    snprintf(path, 96, "%s/%s", tree, name);
+    return path;
+}
+
+/* Makes files in a tree, each of another one, and lists them. */
+static ssize_t fill_tree(aloop *loop, const char *tree)
+{
+    static const char bytes[SIZE_MAX_];
+    aloop_dir_entry *entries = NULL;
+    char a[96], b[96];
+    ssize_t status = end_somehow(
+        loop, aloop_fs_write_file(loop, in_tree(tree, "a", a), bytes,
+                                  (size_t) soak_random(SIZE_MAX_), 0600));
+
+    if (status >= 0)
+        status = end_somehow(
+            loop, aloop_fs_copy(loop, a, in_tree(tree, "b", b), NULL));
+    if (status >= 0)
+        status =
+            end_somehow(loop, aloop_fs_replace_file(loop, b, bytes, 9, 0600));
+    if (status >= 0)
+        status = end_somehow(
+            loop, aloop_fs_rename(loop, b, in_tree(tree, "x/y/c", a)));
+    if (status >= 0)
+        status = end_somehow(
+            loop, aloop_fs_symlink(loop, folder, in_tree(tree, "link", b)));
+    if (status >= 0)
+        status = end_somehow(loop, aloop_fs_scan(loop, tree, 9, &entries));
+    CHECK(status == 3 || is_early(status));
+    aloop_data_free(loop, entries);
+    return status;
+}
+
+/* The removal must not follow the link, which leads to all files.  A loop that
+ * is being freed does not remove the tree. */
+static void make_tree(aloop *loop)
+{
+    static unsigned trees;
+    char tree[64], path[96];
+    ssize_t status;
+
+    snprintf(tree, sizeof tree, "%s/trees/%u", folder, trees++);
+    status = end_somehow(
+        loop, aloop_fs_mkdir_all(loop, in_tree(tree, "x/y", path), 0700));
+    CHECK(status == 3 || is_early(status));
+    if (status == 3)
+        (void) fill_tree(loop, tree);
+    CHECK(aloop_shield_begin() == 0);
+    status = aloop_await(aloop_fs_remove_all(loop, tree));
+    CHECK(status > 0 || status == ALOOP_ENOENT || status == ALOOP_ECANCELED);
+    CHECK(aloop_shield_end() == 0);
+}
+
 /* Executes one operation, or a few. */
 static void use_file(aloop *loop, struct user *user)
 {
-    uint64_t kind = soak_random(24);
+    uint64_t kind = soak_random(28);
 
     if (user->file == NULL)
         open_file(loop, user);
@@ -293,6 +395,12 @@ static void use_file(aloop *loop, struct user *user)
         drop_open(loop);
     else if (kind == 21)
         run_work(loop);
+    else if (kind < 24)
+        read_whole(loop);
+    else if (kind == 24)
+        make_temporary(loop);
+    else if (kind == 25)
+        make_tree(loop);
     else
         close_file(user);
 }
