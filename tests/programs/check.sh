@@ -459,11 +459,25 @@ cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0  $work/million
     "$@" --help | grep -q '^usage: sums' || fail "there is no help"
 }
 
-# Numeric addresses alone: what the system's resolver knows differs.
+# What the system knows of its own name, compared with getent.
+check_example_resolve_names() {
+    command -v getent >"$work/path" || return 0
+    getent ahostsv4 localhost | awk '{print "localhost", $1}' | sort -u \
+        >"$work/expected"
+    [ -s "$work/expected" ] || return 0
+    "$@" -4 localhost 2>"$work/err" | sort -u >"$work/out"
+    cmp -s "$work/expected" "$work/out" || fail "differs from getent ahostsv4"
+    getent hosts 127.0.0.1 | awk '{print "127.0.0.1", $2}' >"$work/expected"
+    [ -s "$work/expected" ] || return 0
+    expect "$(cat "$work/expected")"$'\n' "$@" -r 127.0.0.1
+}
+
+# Numeric addresses, names of this machine, and errors.
 check_example_resolve() {
     expect "127.0.0.1 127.0.0.1
 ::1 ::1
 " "$@" 127.0.0.1 ::1
+    check_example_resolve_names "$@"
     "$@" 1 ::1 >"$work/out" 2>"$work/err"
     [ $? -eq 1 ] || fail "an error has another exit status"
     grep -q '^resolve: 1: not a name' "$work/err" || fail "the error is not told"
@@ -584,6 +598,7 @@ check_example_copy() {
     [ "$(find "$work/into" -name '*.part')" = "" ] || fail "a part is left"
     check_example_copy_errors "$@"
     check_example_copy_interrupt "$@"
+    check_example_copy_progress "$@"
     chmod -R u+w "$work"
 }
 
@@ -649,6 +664,28 @@ check_example_copy_interrupt() {
         cmp -s "$name" "$work/from/${name##*/}" ||
             fail "a partial file is left after SIGTERM"
     done
+}
+
+# On a terminal each file that is being copied has a bar, which is removed in
+# the end.  Only a copy that takes long enough draws it: there are more and more
+# files.
+check_example_copy_progress() {
+    local count
+    command -v script >"$work/path" || return 0
+    for ((count = 200; count < 60000; count *= 4)); do
+        mkdir "$work/$count"
+        (cd "$work/$count" && seq $count | split -l 1 -a 4 - x)
+        printf '%q ' "$@" -r -j 1 "$work/$count" "$work/drawn$count" \
+            >"$work/command"
+        TERM=xterm script -qefc "bash $work/command" "$work/typescript" \
+            </dev/null >"$work/out" 2>"$work/err" ||
+            fail "exit status $? on a terminal"
+        grep -Eq '0/x[a-z]+ .*\[=*>? *\]' "$work/out" && break
+    done
+    ((count < 60000)) || fail "draws no bar"
+    [ "$(tail -c 4 "$work/out")" = $'\r\033[J' ] || fail "leaves a bar"
+    diff -r "$work/$count" "$work/drawn$count" >"$work/out" ||
+        fail "a copy differs"
 }
 
 # Each of the programs fails if its help cannot be written, and so do those that
