@@ -155,18 +155,21 @@ static inline void jam_done(struct aloop__job *job, int error)
 }
 
 /* Occupies all threads for files, so that operations are not begun.  The loop
- * must have the default number of them. */
+ * must not have more than the default number of them. */
 static inline void jam_files(void)
 {
+    int count = (int) aloop__pool_threads_max(d.loop, LANE_FILE);
+
+    assert_in_range(count, 1, JAMS_MAX);
     d.is_jammed = true;
-    for (int i = 0; i < JAMS_MAX; i++) {
+    for (int i = 0; i < count; i++) {
         d.jams[i] = (struct jam){.job.work = jam_work, .job.done = jam_done};
         assert_int_equal(aloop__pool_submit(d.loop, LANE_FILE, &d.jams[i].job),
                          0);
     }
     assert_true(aloop_step(d.loop, 0) >= 0);
     pthread_mutex_lock(&d.mutex);
-    while (d.jammed < JAMS_MAX)
+    while (d.jammed < count)
         pthread_cond_wait(&d.changed, &d.mutex);
     pthread_mutex_unlock(&d.mutex);
 }
