@@ -141,6 +141,22 @@ static void a_dot_at_the_end_is_part_of_the_name(void **state)
     aloop_addresses_free(addresses);
 }
 
+/* No other part of the program takes what follows for a part of the name. */
+static void a_name_ends_at_its_first_zero(void **state)
+{
+    static const char host[] = "host\0.example.org";
+    static const char address[] = "127.0.0.1\0.example.org";
+
+    (void) state;
+    define_host();
+    assert_int_equal(look_up(host), 4);
+    aloop_addresses_free(addresses);
+    assert_int_equal(look_up(address), 1);
+    assert_address(0, "127.0.0.1:80");
+    aloop_addresses_free(addresses);
+    assert_int_equal(look_up("\0host"), ALOOP_EINVAL);
+}
+
 /* Failure class 46. */
 static void a_name_and_its_parts_have_a_longest_length(void **state)
 {
@@ -403,6 +419,7 @@ int main(void)
         TEST(an_address_needs_no_thread),
         TEST(a_service_has_a_name_or_a_number),
         TEST(a_dot_at_the_end_is_part_of_the_name),
+        TEST(a_name_ends_at_its_first_zero),
         TEST(a_name_and_its_parts_have_a_longest_length),
         TEST(what_cannot_be_a_name_is_refused_without_a_look_up),
         TEST(a_name_may_contain_numbers),
