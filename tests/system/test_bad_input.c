@@ -406,30 +406,70 @@ static void a_missing_directory_is_enoent(void **state)
             expect(&calls[i], path, ALOOP_ENOENT);
 }
 
-/* A child of another user, because root may do everything. */
-static void a_directory_without_permission_is_eacces(void **state)
+/* In a child of another user, because root may do everything. */
+static void check_as_other_user(void (*look)(void))
 {
-    char path[600];
-    pid_t child;
+    pid_t child = fork();
 
-    (void) state;
-    if (!HAS_THREADS_AFTER_FORK)
-        skip();
-    put_good();
-    assert_return_code(mkdir(in_folder("dir"), 0), errno);
-    snprintf(path, sizeof path, "%s", in_folder("dir/x"));
-    child = fork();
     if (child == 0) {
         if (geteuid() == 0)
             CHECK(chmod(d.folder, 0777) == 0 && setuid(OTHER_USER) == 0);
         CHECK(aloop_free(d.loop) == 0); /* That of the parent. */
         d.loop = aloop_new(NULL);
-        for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
-            CHECK(calls[i].run(path) == ALOOP_EACCES);
+        look();
         CHECK(aloop_free(d.loop) == 0);
         _exit(0);
     }
     assert_child_succeeded(child);
+}
+
+static void look_into_directory(void)
+{
+    char path[600];
+
+    snprintf(path, sizeof path, "%s", in_folder("dir/x"));
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
+        CHECK(calls[i].run(path) == ALOOP_EACCES);
+}
+
+static void a_directory_without_permission_is_eacces(void **state)
+{
+    (void) state;
+    if (!HAS_THREADS_AFTER_FORK)
+        skip();
+    put_good();
+    assert_return_code(mkdir(in_folder("dir"), 0), errno);
+    check_as_other_user(look_into_directory);
+    assert_return_code(rmdir(in_folder("dir")), errno);
+}
+
+/* Other functions need no permission of the file itself. */
+static void use_secret(void)
+{
+    static ssize_t (*const runs[])(const char *path) = {
+        run_open,       run_create, run_truncate, run_read_file,
+        run_write_file, run_access, run_copy,
+    };
+    char path[600];
+
+    snprintf(path, sizeof path, "%s", in_folder("secret"));
+    for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++)
+        CHECK(runs[i](path) == ALOOP_EACCES);
+    snprintf(path, sizeof path, "%s", in_folder("dir"));
+    CHECK(run_dir_open(path) == ALOOP_EACCES);
+    CHECK(run_scan(path) == ALOOP_EACCES);
+}
+
+static void a_file_without_permission_is_eacces(void **state)
+{
+    (void) state;
+    if (!HAS_THREADS_AFTER_FORK)
+        skip();
+    put_good();
+    put_file("secret", "a", 1);
+    assert_return_code(chmod(d.path, 0), errno);
+    assert_return_code(mkdir(in_folder("dir"), 0), errno);
+    check_as_other_user(use_secret);
     assert_return_code(rmdir(in_folder("dir")), errno);
 }
 
@@ -582,6 +622,7 @@ int main(void)
         TEST(negative_offsets_and_sizes_are_refused),
         TEST(a_missing_directory_is_enoent),
         TEST(a_directory_without_permission_is_eacces),
+        TEST(a_file_without_permission_is_eacces),
         TEST(a_file_that_shrinks_is_read_as_far_as_it_goes),
         TEST(a_full_disk_is_enospc),
         TEST(items_larger_than_any_array_are_refused),
