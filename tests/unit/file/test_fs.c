@@ -172,6 +172,11 @@ static void remove_all_stays_on_one_file_system(void **state)
     sim_file_put("/d/mount/kept", "x", 1);
     assert_int_equal(aloop_await(aloop_fs_remove_all(t.loop, "/d")),
                      ALOOP_EBUSY);
+    /* Another process may mount it after the attempt to remove it. */
+    sim_fail("aloop__sys_rmdirat", 1, -ENOTEMPTY);
+    assert_int_equal(aloop_await(aloop_fs_remove_all(t.loop, "/d")),
+                     ALOOP_EBUSY);
+    assert_int_equal(sim_faults_pending(), 0);
     assert_int_equal(sim_file_get("/d/mount/kept", NULL, 0), 1);
 }
 
