@@ -536,10 +536,13 @@ static void a_hit_ends_the_back_off(void **state)
     char text[4];
 
     (void) state;
-    sim_file_evict("/a");
-    for (int i = 0; i < 4; i++)
-        assert_int_equal(aloop_await(aloop_file_read_at(file, text, 4, 0)), 4);
-    assert_int_equal(cached_reads(), 3);
+    for (int misses = 0; misses < 3; misses++) {
+        sim_file_evict("/a");
+        for (int i = 0; i < 4; i++) /* The second one is left to a thread. */
+            assert_int_equal(aloop_await(aloop_file_read_at(file, text, 4, 0)),
+                             4);
+        assert_int_equal(cached_reads(), 3 * (misses + 1));
+    }
     aloop_file_close(file);
 }
 
