@@ -185,15 +185,21 @@ static void each_kind_of_bad_path_has_its_error(void **state)
 
 static void paths_are_copied(void **state)
 {
-    char a[600];
-    aloop_future *mkdir;
+    char a[600], b[600];
+    aloop_future *future;
 
     (void) state;
     snprintf(a, sizeof a, "%s", in_folder("a"));
-    mkdir = aloop_fs_mkdir(d.loop, a, 0700);
+    snprintf(b, sizeof b, "%s", in_folder("b"));
+    future = aloop_fs_mkdir(d.loop, a, 0700);
     memset(a, 'x', sizeof a - 1);
-    assert_int_equal(aloop_await(mkdir), 0);
-    assert_int_equal(aloop_await(aloop_fs_rmdir(d.loop, in_folder("a"))), 0);
+    assert_int_equal(aloop_await(future), 0);
+    snprintf(a, sizeof a, "%s", in_folder("a"));
+    future = aloop_fs_rename(d.loop, a, b);
+    memset(a, 'x', sizeof a - 1);
+    memset(b, 'x', sizeof b - 1);
+    assert_int_equal(aloop_await(future), 0);
+    assert_int_equal(aloop_await(aloop_fs_rmdir(d.loop, in_folder("b"))), 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
