@@ -143,6 +143,25 @@ static void a_symbolic_link_is_followed_unless_it_is_the_object(void **state)
     assert_int_equal(aloop__sys_symlinkat("x", ft.folder, "way"), -EEXIST);
 }
 
+/* The removal of a tree relies on this. */
+static void a_directory_is_opened_through_a_link_only_if_asked(void **state)
+{
+    int fd;
+
+    (void) state;
+    make_directory("dir");
+    link_to("dir", "way");
+    create_with("a", "");
+    assert_true(aloop__sys_open_directory(ft.folder, "way", false) < 0);
+    assert_int_equal(aloop__sys_open_directory(ft.folder, "a", true), -ENOTDIR);
+    fd = aloop__sys_open_directory(ft.folder, "way", true);
+    assert_true(fd >= 0);
+    aloop__sys_close(fd);
+    fd = aloop__sys_open_directory(ft.folder, "dir", false);
+    assert_true(fd >= 0);
+    aloop__sys_close(fd);
+}
+
 static void a_link_without_an_end_is_an_error(void **state)
 {
     aloop_stat status;
@@ -487,6 +506,7 @@ static void random_bytes_differ(void **state)
         FILE_TEST(a_rename_does_not_mix_files_and_directories), \
         FILE_TEST(two_names_of_a_file_share_it), \
         FILE_TEST(a_symbolic_link_is_followed_unless_it_is_the_object), \
+        FILE_TEST(a_directory_is_opened_through_a_link_only_if_asked), \
         FILE_TEST(a_link_without_an_end_is_an_error), \
         FILE_TEST(the_text_of_a_link_can_be_cut), \
         FILE_TEST(a_real_path_has_no_links_and_dots), \
