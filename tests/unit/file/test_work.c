@@ -17,8 +17,8 @@ static struct {
     bool is_slow;     /* Each function takes a second. */
     int items[ITEMS];
     int order[ITEMS]; /* Items in the order in which they began. */
-    int fails;        /* The item that fails, or -1. */
-    ssize_t error;
+    int fails;        /* It and those behind it fail, or -1. */
+    ssize_t error;    /* That of the first; others have others. */
 } w;
 
 static int set_up_work(void **state)
@@ -592,7 +592,7 @@ static ssize_t run_item(void *arg)
         w.order[w.ran] = item;
     begin();
     w.items[item]++;
-    return end(item == w.fails ? w.error : 0);
+    return end(w.fails < 0 || item < w.fails ? 0 : w.error - item + w.fails);
 }
 
 static aloop_future *map(size_t limit)
