@@ -4,12 +4,13 @@
  *                                                      |
  *                              watcher --> watcher --> owner
  *
- * The table loop->ios has an entry for each number.  The entry has the list of
- * the watchers, the union of the events that they want, which is what the
- * reactor watches, and a generation.  An entry gets a new generation when its
- * first watcher is added, so that events of an earlier descriptor with the same
- * number are recognized.  The reactor's events contain a descriptor and a
- * generation, never a pointer to an object.
+ * The table loop->ios has the list of the watchers for each number, and nothing
+ * else, because each idle connection pays for its place there.  What the
+ * reactor watches is the union of the events that the watchers want.  The first
+ * watcher of a number gets a new generation, which those that are added later
+ * take over, so that events of an earlier descriptor with the same number are
+ * recognized.  The reactor's events contain a descriptor and a generation,
+ * never a pointer to an object.
  *
  * A descriptor that the library has opened has one watcher, its owner (struct
  * aloop__io).  Any number of other watchers can share a descriptor (struct
@@ -41,7 +42,7 @@
 static int make_room(aloop *loop, size_t fd)
 {
     size_t count = loop->io_count == 0 ? 64 : loop->io_count;
-    struct aloop__io_entry *ios;
+    struct aloop__io **ios;
 
     if (fd < loop->io_count)
         return 0;
@@ -58,32 +59,18 @@ static int make_room(aloop *loop, size_t fd)
     return 0;
 }
 
-/* The union of what the watchers of this process want, without `except`. */
-static unsigned wanted_bits(const aloop *loop,
-                            const struct aloop__io_entry *entry,
+/* Returns what the watchers of this process want, without `except`.  Without an
+ * exception it is what the reactor watches. */
+static unsigned wanted_bits(const aloop *loop, int fd,
                             const struct aloop__io *except)
 {
     struct aloop__io *io;
     unsigned bits = 0;
 
-    for (io = entry->first; io != NULL; io = aloop__io_after(io))
+    for (io = loop->ios[fd]; io != NULL; io = aloop__io_after(io))
         if (io != except && !io->is_unwatched && aloop__io_is_ours(loop, io))
             bits |= io->armed;
     return bits;
-}
-
-/* Has the reactor watch `bits`. */
-static int arm_entry(aloop *loop, int fd, unsigned bits)
-{
-    struct aloop__io_entry *entry = &loop->ios[fd];
-    int error = 0;
-
-    if (bits != entry->armed)
-        error = aloop__reactor_set(loop->reactor, fd, entry->generation,
-                                   entry->armed, bits);
-    if (error == 0)
-        entry->armed = (uint16_t) bits;
-    return error;
 }
 
 /* Removes the watchers of a descriptor that was closed outside the loop's
@@ -91,20 +78,20 @@ static int arm_entry(aloop *loop, int fd, unsigned bits)
  * watchers are notified with `bits`, and must not close that number. */
 static void evict_watchers(aloop *loop, int fd, unsigned bits)
 {
-    struct aloop__io_entry *entry = &loop->ios[fd];
+    struct aloop__io *first = loop->ios[fd], *io;
     struct aloop__io_walk walk;
-    struct aloop__io *io;
 
-    aloop__reactor_set(loop->reactor, fd, entry->generation, entry->armed, 0);
+    aloop__reactor_set(loop->reactor, fd, first->generation,
+                       wanted_bits(loop, fd, NULL), 0);
     for (struct aloop__io_walk *w = loop->io_walks; w != NULL; w = w->outer)
         if (w->next != NULL && w->next->fd == fd)
             w->next = NULL;
-    aloop__io_walk_begin(loop, &walk, entry->first);
-    for (io = entry->first; io != NULL; io = aloop__io_after(io)) {
+    aloop__io_walk_begin(loop, &walk, first);
+    for (io = first; io != NULL; io = aloop__io_after(io)) {
         io->armed = 0;
         io->fd = -1;
     }
-    *entry = (struct aloop__io_entry){0};
+    loop->ios[fd] = NULL;
     loop->has_closed_io = true;
     while ((io = aloop__io_walk_next(&walk)) != NULL)
         io->on_ready(io, bits);
@@ -115,28 +102,25 @@ static void evict_watchers(aloop *loop, int fd, unsigned bits)
  * This is not known while they watch nothing. */
 static bool is_replaced(const aloop *loop, int fd)
 {
-    const struct aloop__io_entry *entry = &loop->ios[fd];
+    unsigned bits = wanted_bits(loop, fd, NULL);
 
-    return entry->armed != 0 && !aloop__is_foreign(loop) &&
-           !aloop__reactor_is_watching(loop->reactor, fd, entry->generation,
-                                       entry->armed);
+    return bits != 0 && !aloop__reactor_is_watching(
+                            loop->reactor, fd, loop->ios[fd]->generation, bits);
 }
 
-/* Prepares a watcher of `fd`, whose entry has room.  Returns the place for its
+/* Prepares a watcher of `fd`, which is in the table.  Returns the place for its
  * link in the list: behind all watchers that share, where the owner is, or
  * NULL. */
 static struct aloop__io **attach_watcher(aloop *loop, struct aloop__io *io,
                                          int fd)
 {
-    struct aloop__io_entry *entry = &loop->ios[fd];
-    struct aloop__io **place = &entry->first;
+    struct aloop__io **place = &loop->ios[fd];
 
     /* It may have been evicted a moment ago. */
     aloop__io_leave_walks(loop, io);
-    if (entry->first == NULL) {
+    if (*place == NULL)
         loop->generation = loop->generation % REACTOR_GENERATION_MAX + 1;
-        entry->generation = loop->generation;
-    }
+    io->generation = *place == NULL ? loop->generation : (*place)->generation;
     io->fd = fd;
     io->process = loop->process;
     io->armed = 0;
@@ -153,7 +137,7 @@ int aloop__io_open(aloop *loop, struct aloop__io *io, int fd,
 
     if (error < 0)
         return error;
-    if (loop->ios[fd].first != NULL)
+    if (loop->ios[fd] != NULL)
         evict_watchers(loop, fd, REACTOR_ERROR);
     *attach_watcher(loop, io, fd) = io;
     io->is_shared = false;
@@ -210,24 +194,25 @@ int aloop__io_share(aloop *loop, struct aloop__io_shared *shared, int fd,
  * aloop__io_adopt().  The kernel object may be shared with that process. */
 int aloop__io_arm(aloop *loop, struct aloop__io *io, unsigned bits)
 {
-    struct aloop__io_entry *entry;
-    unsigned others = 0;
-    int error;
+    unsigned others = 0, was;
+    int error = 0;
 
     if (io->armed == bits)
         return 0;
     if (io->fd < 0)
         return ALOOP_EBADF;
     if (!aloop__io_is_ours(loop, io)) {
-        io->armed = (uint16_t) bits;
+        io->armed = (uint8_t) bits;
         return 0;
     }
-    entry = &loop->ios[io->fd];
-    if (entry->first != io || io->is_shared)
-        others = wanted_bits(loop, entry, io);
-    error = arm_entry(loop, io->fd, bits | others);
+    if (loop->ios[io->fd] != io || io->is_shared)
+        others = wanted_bits(loop, io->fd, io);
+    was = others | (io->is_unwatched ? 0 : io->armed);
+    if (was != (bits | others))
+        error = aloop__reactor_set(loop->reactor, io->fd, io->generation, was,
+                                   bits | others);
     if (error == 0 || bits == 0)
-        io->armed = (uint16_t) bits;
+        io->armed = (uint8_t) bits;
     if (bits == 0)
         loop->has_closed_io = true;
     if (error == ALOOP_EPERM && others != 0)
@@ -239,17 +224,13 @@ int aloop__io_arm(aloop *loop, struct aloop__io *io, unsigned bits)
  * walk. */
 int aloop__io_close(aloop *loop, struct aloop__io *io)
 {
-    struct aloop__io_entry *entry;
     int fd = io->fd;
 
     aloop__io_leave_walks(loop, io);
     if (fd < 0)
         return -1;
-    entry = &loop->ios[fd];
     aloop__io_arm(loop, io, 0); /* A failure has no consequences here. */
-    aloop__io_unlink(&entry->first, io);
-    if (entry->first == NULL)
-        *entry = (struct aloop__io_entry){0};
+    aloop__io_unlink(&loop->ios[fd], io);
     loop->has_closed_io = true;
     io->fd = -1;
     io->armed = 0;
@@ -280,12 +261,10 @@ void aloop__io_keep_errors(aloop *loop, const struct aloop__event *events,
 {
     for (int i = 0; i < count; i++) {
         int error = aloop__event_error(&events[i]);
-        const struct aloop__io_entry *entry = NULL;
-        struct aloop__io *io;
+        struct aloop__io *io = NULL;
 
         if (error != 0)
-            entry = aloop__io_entry_of(loop, &events[i]);
-        io = entry != NULL ? entry->first : NULL;
+            io = aloop__io_of(loop, &events[i]);
         for (; io != NULL; io = aloop__io_after(io))
             aloop__io_failed(io, error);
     }
@@ -359,13 +338,13 @@ static bool is_waitable(int fd)
            what.kind == SYS_KIND_TERMINAL;
 }
 
-/* Returns whether the number of an entry that the reactor has refused with
- * ALOOP_EPERM belongs to no descriptor that the library owns.  Those are
- * sockets, pipes and the wake-up channel, which the reactor accepts.  A refusal
- * of one of these has another cause, and its descriptor must not be lost. */
-static bool is_not_owned(const aloop *loop, const struct aloop__io_entry *entry)
+/* Returns whether a number that the reactor has refused with ALOOP_EPERM
+ * belongs to no descriptor that the library owns.  Those are sockets, pipes and
+ * the wake-up channel, which the reactor accepts.  A refusal of one of these
+ * has another cause, and its descriptor must not be lost. */
+static bool is_not_owned(const aloop *loop, int fd)
 {
-    struct aloop__io *io = entry->first;
+    struct aloop__io *io = loop->ios[fd];
 
     while (io != NULL && io->is_shared)
         io = aloop__io_after(io);
@@ -374,20 +353,19 @@ static bool is_not_owned(const aloop *loop, const struct aloop__io_entry *entry)
 
 /* Watches a descriptor again in a set that is new.  If it is always ready, it
  * belongs to the application, or its number was used again. */
-static int rearm_entry(aloop *loop, int fd)
+static int rearm_number(aloop *loop, int fd)
 {
-    struct aloop__io_entry *entry = &loop->ios[fd];
+    unsigned bits = wanted_bits(loop, fd, NULL);
     int error;
 
-    entry->armed = (uint16_t) wanted_bits(loop, entry, NULL);
-    if (entry->armed == 0)
+    if (bits == 0)
         return 0;
-    error = aloop__reactor_set(loop->reactor, fd, entry->generation, 0,
-                               entry->armed);
+    error = aloop__reactor_set(loop->reactor, fd, loop->ios[fd]->generation, 0,
+                               bits);
     if (error == ALOOP_EBADF) { /* It was closed outside the loop's control. */
         evict_watchers(loop, fd, REACTOR_ERROR);
         error = 0;
-    } else if (error == ALOOP_EPERM && is_not_owned(loop, entry)) {
+    } else if (error == ALOOP_EPERM && is_not_owned(loop, fd)) {
         evict_watchers(loop, fd, REACTOR_READ | REACTOR_WRITE);
         error = 0;
     }
@@ -403,7 +381,7 @@ int aloop__io_renew(aloop *loop)
                                          * parent's. */
 
     for (size_t fd = 0; is_renewed && fd < loop->io_count; fd++) {
-        int error = rearm_entry(loop, (int) fd);
+        int error = rearm_number(loop, (int) fd);
 
         if (first_error == 0)
             first_error = error;

@@ -63,35 +63,31 @@ static inline bool aloop__io_is_ours(const aloop *loop,
            !aloop__is_foreign(loop);
 }
 
-/* Returns NULL if the event is about an earlier descriptor of its number. */
-static inline const struct aloop__io_entry *aloop__io_entry_of(
-    const aloop *loop, const struct aloop__event *event)
+/* Returns the first watcher of the descriptor, or NULL if the event is about an
+ * earlier descriptor of its number. */
+static inline struct aloop__io *aloop__io_of(const aloop *loop,
+                                             const struct aloop__event *event)
 {
     size_t fd = (uint32_t) aloop__event_fd(event);
-    const struct aloop__io_entry *entry;
+    struct aloop__io *io;
 
     if (fd >= loop->io_count) /* Also if it is negative. */
         return NULL;
-    entry = &loop->ios[fd];
-    return entry->generation == aloop__event_generation(event) ? entry : NULL;
+    io = loop->ios[fd];
+    if (io == NULL || io->generation != aloop__event_generation(event))
+        return NULL;
+    return io;
 }
 
 /* Calls the watchers of the descriptor that want an event of the reactor.  The
- * usual case is an owner without other watchers.  An entry without watchers has
- * a generation that no event has. */
+ * usual case is an owner without other watchers. */
 static inline void aloop__io_dispatch(aloop *loop,
                                       const struct aloop__event *event)
 {
-    const struct aloop__io_entry *entry = aloop__io_entry_of(loop, event);
+    struct aloop__io *io = aloop__io_of(loop, event);
     unsigned bits = aloop__event_bits(event);
-    struct aloop__io *io;
 
-    if (entry == NULL) {
-        aloop__io_dispatch_all(loop, NULL, bits);
-        return;
-    }
-    io = entry->first;
-    if (io->is_shared || io->armed == 0)
+    if (io == NULL || io->is_shared || io->armed == 0)
         aloop__io_dispatch_all(loop, io, bits);
     else if (aloop__io_is_ours(loop, io)) /* A callback may have forked. */
         io->on_ready(io, bits);

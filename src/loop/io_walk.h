@@ -1,6 +1,6 @@
 /* The list of the watchers of a descriptor, and walks through it.
  *
- *     entry->first --> shared watcher --> shared watcher --> owner, or NULL
+ *     loop->ios[fd] --> shared watcher --> shared watcher --> owner, or NULL
  *
  * Only watchers that share have a link.  An owner has none, and so ends the
  * list.

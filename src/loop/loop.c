@@ -103,7 +103,7 @@ static void destroy_loop(aloop *loop)
     aloop__alloc_free(&alloc, loop->receive_buffer, RECEIVE_SIZE + CORK_SIZE);
     aloop__alloc_free(&alloc, loop->batch_buffer, BATCH_SIZE);
     aloop__alloc_free(&alloc, loop->ios,
-                      loop->io_count * sizeof(struct aloop__io_entry));
+                      loop->io_count * sizeof(struct aloop__io *));
     aloop__alloc_free(&alloc, loop, sizeof *loop);
 }
 

@@ -81,25 +81,18 @@ struct aloop__ready {
 struct aloop__io {
     int fd;           /* -1 if not open. */
     unsigned process; /* The descriptor's, or IO_ANY_PROCESS. */
-    uint16_t armed;   /* REACTOR_* that it watches now. */
+    /* That of the events.  All watchers of a descriptor have the same one,
+     * which differs from that of any earlier use of the number. */
+    uint32_t generation;
     /* The first error of the connection, from an event or from a failed call,
      * or 0.  It is kept because the socket may report it only once. */
     short error;
-    bool is_shared; /* It is part of a struct aloop__io_shared. */
+    uint8_t armed;      /* REACTOR_* that it watches now. */
+    bool is_shared : 1; /* It is part of a struct aloop__io_shared. */
     /* The reactor cannot watch the descriptor.  The owner records in `armed`
      * what it wants, and calls on_ready itself. */
-    bool is_unwatched;
+    bool is_unwatched : 1;
     void (*on_ready)(struct aloop__io *io, unsigned bits);
-};
-
-/* A descriptor by its number. */
-struct aloop__io_entry {
-    /* The watchers: those that share the descriptor, then its owner. */
-    struct aloop__io *first;
-    /* That of the events.  Differs from any earlier use of the number.  0
-     * without watchers. */
-    uint32_t generation;
-    uint16_t armed; /* REACTOR_* that the reactor watches: what all want. */
 };
 
 /* The process of descriptors that every process may watch. */
@@ -237,8 +230,8 @@ struct aloop {
      * stream/stream.c.  Its `run` is NULL until then. */
     struct aloop__ready stream_ends;
 
-    /* Descriptors, by number. */
-    struct aloop__io_entry *ios;
+    /* The watchers of each descriptor, by its number: a list, or NULL. */
+    struct aloop__io **ios;
     size_t io_count;
     uint32_t generation; /* The last one that was assigned. */
     bool has_closed_io;  /* A watch has ended since the last wait. */

@@ -72,7 +72,7 @@ static int unwatched_watch(aloop_stream *stream, unsigned bits)
 {
     struct aloop__unwatched *u = unwatched_of(stream);
 
-    stream->io.armed = (uint16_t) (bits & ~(unsigned) REACTOR_HANGUP);
+    stream->io.armed = (uint8_t) (bits & ~(unsigned) REACTOR_HANGUP);
     if (aloop__stream_is_ours(stream))
         aloop__unwatched_queue(u);
     return 0;
