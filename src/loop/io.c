@@ -387,5 +387,7 @@ int aloop__io_renew(aloop *loop)
             first_error = error;
     }
     loop->is_renewal_due = first_error < 0; /* The next turn tries again. */
+    /* The rest of this wait's events may be of the old set. */
+    loop->has_closed_io = true;
     return first_error;
 }

@@ -540,6 +540,30 @@ static void an_event_that_no_watcher_wants_renews_the_set(void **state)
     assert_int_equal(w[1].shared.io.fd, -1);
 }
 
+/* A renewal takes as long as there are descriptors. */
+static void stale_events_of_one_wait_renew_the_set_once(void **state)
+{
+    unsigned renewals = sim_calls("aloop__reactor_renew");
+    int pairs[WATCHERS][2];
+
+    (void) state;
+    for (int i = 0; i < WATCHERS; i++) {
+        assert_int_equal(sim_pair(pairs[i]), 0);
+        share(&w[i], pairs[i][0], REACTOR_READ);
+        assert_int_equal(aloop__sys_send(pairs[i][1], "x", 1), 1);
+        assert_true(sim_poll(pairs[i][0], -1));
+        sim_keep_open(pairs[i][0]); /* As if there was a duplicate. */
+        aloop__sys_close(pairs[i][0]);
+        aloop__io_close(t.loop, &w[i].shared.io);
+    }
+
+    turns(3);
+
+    assert_int_equal(sim_calls("aloop__reactor_renew"), renewals + 1);
+    for (int i = 0; i < WATCHERS; i++)
+        aloop__sys_close(pairs[i][1]);
+}
+
 static void a_refusal_leaves_the_other_watchers_as_they_are(void **state)
 {
     (void) state;
@@ -623,6 +647,7 @@ int main(void)
         WATCHER_TEST(a_new_watcher_finds_out_that_the_number_was_replaced),
         WATCHER_TEST(a_replacement_in_a_callback_ends_the_dispatch),
         WATCHER_TEST(an_event_that_no_watcher_wants_renews_the_set),
+        WATCHER_TEST(stale_events_of_one_wait_renew_the_set_once),
         WATCHER_TEST(a_refusal_leaves_the_other_watchers_as_they_are),
         WATCHER_TEST(every_watcher_keeps_the_error_of_an_event),
         WATCHER_TEST(a_child_watches_only_what_its_watchers_have_claimed),
