@@ -15,10 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "aloop.h"
+#include "loop/io.h"
 #include "support/child.h"
 #include "support/patient.h"
 
@@ -329,6 +331,68 @@ static void a_reused_number_belongs_to_its_new_owner(void **state)
     aloop_stream_close(f.server);
 }
 
+/* Watchers of the loop, which believe each event. */
+static struct watcher {
+    struct aloop__io io;
+    int pair[2]; /* The watched descriptor, and its peer. */
+    int calls;
+} watchers[3];
+
+static void watcher_ready(struct aloop__io *io, unsigned bits);
+
+static void watch(struct watcher *watcher, int fd)
+{
+    watcher->pair[0] = fd;
+    assert_int_equal(aloop__io_open(f.loop, &watcher->io, fd, watcher_ready),
+                     0);
+    assert_int_equal(aloop__io_arm(f.loop, &watcher->io, REACTOR_READ), 0);
+}
+
+/* The first of two that are ready gives the number of the other one to the
+ * third, which has nothing to read. */
+static void watcher_ready(struct aloop__io *io, unsigned bits)
+{
+    struct watcher *watcher = CONTAINER_OF(io, struct watcher, io);
+    struct watcher *other = &watchers[watcher == &watchers[0]];
+    struct watcher *third = &watchers[2];
+    int number;
+
+    assert_int_equal(bits, REACTOR_READ);
+    watcher->calls++;
+    if (watcher == third)
+        return;
+    number = aloop__io_close(f.loop, &other->io);
+    close(aloop__io_close(f.loop, &watcher->io));
+    assert_int_equal(dup2(third->pair[0], number), number);
+    close(third->pair[0]);
+    watch(third, number);
+}
+
+/* Failure class 1, with events that the system has reported in one wait. */
+static void a_late_event_does_not_reach_the_new_owner_of_a_number(void **state)
+{
+    (void) state;
+    memset(watchers, 0, sizeof watchers);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, watchers[i].pair),
+                         0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(patient_write(watchers[i].pair[1], "x", 1), 1);
+        watch(&watchers[i], watchers[i].pair[0]);
+    }
+
+    assert_int_equal(aloop_step(f.loop, 0), 0);
+    assert_int_equal(watchers[0].calls + watchers[1].calls, 1);
+    assert_int_equal(watchers[2].calls, 0);
+
+    assert_int_equal(patient_write(watchers[2].pair[1], "x", 1), 1);
+    assert_int_equal(aloop_step(f.loop, 0), 0);
+    assert_int_equal(watchers[2].calls, 1);
+    close(aloop__io_close(f.loop, &watchers[2].io));
+    for (int i = 0; i < 3; i++)
+        close(watchers[i].pair[1]);
+}
+
 static void freeing_the_loop_closes_every_descriptor(void **state)
 {
     static char big[8 * 1024 * 1024], buffer[16];
@@ -443,6 +507,7 @@ int main(void)
         TEST(a_duplicate_of_a_closed_descriptor_causes_no_spin),
         TEST(a_closed_stream_with_a_duplicate_causes_no_spin),
         TEST(a_reused_number_belongs_to_its_new_owner),
+        TEST(a_late_event_does_not_reach_the_new_owner_of_a_number),
         TEST(freeing_the_loop_closes_every_descriptor),
         TEST(no_number_below_3_is_used_even_if_it_is_free),
         TEST(a_child_moves_its_descriptors_above_2),
