@@ -25,6 +25,7 @@
 #include "loop/wake.h"
 #include "os/reactor.h"
 #include "os/sys.h"
+#include "os/unwind.h"
 
 enum {
     BLOCK_POSTS = 16,
@@ -59,7 +60,9 @@ static void let_go(aloop *loop)
     atomic_store_explicit(&loop->is_post_taken, false, memory_order_release);
 }
 
-/* Returns an unused block, or NULL if out of memory. */
+/* Returns an unused block, or NULL if out of memory.  The allocator of the
+ * application may be a point at which pthread_cancel() ends the thread, which
+ * must not happen while loop->is_post_taken is set. */
 static NOINLINE struct aloop__post_block *open_block(aloop *loop)
 {
     struct aloop__post_block *block = loop->spare_posts;
@@ -68,7 +71,10 @@ static NOINLINE struct aloop__post_block *open_block(aloop *loop)
         loop->spare_posts = block->next;
         loop->spare_count--;
     } else {
+        int cancellation = aloop__cancel_disable();
+
         block = aloop__alloc_new(&loop->alloc, sizeof *block);
+        aloop__cancel_restore(cancellation);
         if (block == NULL)
             return NULL;
     }

@@ -271,6 +271,47 @@ static void a_cancelled_thread_ends_after_its_post(void **state)
     assert_int_equal(aloop_free(loop), 0);
 }
 
+/* An allocator at which pthread_cancel() ends a thread. */
+static void *resize_at_a_point(void *context, void *old, size_t old_size,
+                               size_t new_size)
+{
+    void *memory = new_size > 0 ? realloc(old, new_size) : NULL;
+
+    if (new_size == 0)
+        free(old);
+    else
+        pthread_testcancel();
+    if (new_size == 0 || memory != NULL)
+        *(size_t *) context += new_size - old_size;
+    return memory;
+}
+
+/* It must not end while it alone may use the memory for posts. */
+static void a_thread_cancelled_in_the_allocator_completes_its_post(void **state)
+{
+    size_t bytes = 0;
+    aloop_options options = {.size = sizeof options,
+                             .resize = resize_at_a_point,
+                             .resize_context = &bytes};
+    aloop *loop;
+    pthread_t thread;
+    void *result;
+
+    (void) state;
+    if (WITH_ASAN) /* Clang's ASan cannot end such a thread. */
+        skip();
+    loop = aloop_new(&options);
+    assert_non_null(loop);
+    assert_int_equal(pthread_create(&thread, NULL, post_while_cancelled, loop),
+                     0);
+    assert_int_equal(pthread_join(thread, &result), 0);
+
+    assert_ptr_equal(result, PTHREAD_CANCELED);
+    assert_int_equal(aloop_run(loop), 1); /* The post has stopped it. */
+    assert_int_equal(aloop_free(loop), 0);
+    assert_int_equal(bytes, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +323,8 @@ int main(void)
         cmocka_unit_test(a_cancelled_thread_ends_after_its_loop_is_stopped),
         cmocka_unit_test(a_post_may_end_and_free_its_loop),
         cmocka_unit_test(a_cancelled_thread_ends_after_its_post),
+        cmocka_unit_test(
+            a_thread_cancelled_in_the_allocator_completes_its_post),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
