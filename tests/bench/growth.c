@@ -8,60 +8,10 @@
  * CPU nanoseconds of each member.  The cost of each member must not depend on
  * how many there are. */
 
-#include <fcntl.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "growth.h"
+
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
-
-#include <aloop.h>
-
-static void check(bool is_right, const char *what)
-{
-    if (is_right)
-        return;
-    fprintf(stderr, "aloop_growth: %s\n", what);
-    exit(1);
-}
-
-static void *array_new(size_t count, size_t size)
-{
-    void *array = calloc(count + 1, size);
-
-    check(array != NULL, "out of memory");
-    return array;
-}
-
-static aloop_future **futures_new(size_t count)
-{
-    return array_new(count, sizeof(aloop_future *));
-}
-
-/* Visits all of them in another order.  71,993 is a prime number. */
-static size_t scattered(size_t i, size_t count)
-{
-    return i * 71993 % count;
-}
-
-/* Runs what is ready.  The loop leaves nothing that takes more turns. */
-static void run_turns(aloop *loop)
-{
-    for (int i = 0; i < 8; i++)
-        aloop_step(loop, 0);
-}
-
-static aloop_future **promises_new(aloop *loop, size_t count)
-{
-    aloop_future **promises = futures_new(count);
-
-    for (size_t i = 0; i < count; i++) {
-        promises[i] = aloop_future_new(loop);
-        check(promises[i] != NULL, "out of memory");
-    }
-    return promises;
-}
 
 static aloop_future **sleeps_new(aloop *loop, size_t count)
 {
@@ -70,14 +20,6 @@ static aloop_future **sleeps_new(aloop *loop, size_t count)
     for (size_t i = 0; i < count; i++)
         sleeps[i] = aloop_sleep(loop, ALOOP_SEC(3600));
     return sleeps;
-}
-
-/* Takes the references over. */
-static void await_all(aloop_future **futures, size_t count, ssize_t status)
-{
-    for (size_t i = 0; i < count; i++)
-        check(aloop_await(futures[i]) == status, "the status of an await");
-    free(futures);
 }
 
 /* Compositions. */
@@ -391,176 +333,6 @@ static void run_channel_end(aloop *loop, size_t count)
     free(waits);
 }
 
-/* Timers and calls. */
-
-static size_t fired;
-
-static void on_expire(aloop_timer *timer, void *arg)
-{
-    (void) timer;
-    (void) arg;
-    fired++;
-}
-
-static aloop_timer **timers_new(aloop *loop, size_t count)
-{
-    aloop_timer **timers = array_new(count, sizeof(aloop_timer *));
-
-    for (size_t i = 0; i < count; i++) {
-        timers[i] = aloop_timer_new(loop, on_expire, NULL);
-        check(timers[i] != NULL, "a timer");
-        aloop_timer_restart(timers[i],
-                            ALOOP_SEC(10 + (int64_t) scattered(i, count)));
-    }
-    return timers;
-}
-
-/* Stopped entries stay in the heap until they reach its top. */
-static void run_stop_marks(aloop *loop, size_t count)
-{
-    aloop_timer **timers = timers_new(loop, count);
-
-    for (int round = 0; round < 4; round++) {
-        for (size_t i = 0; i < count; i++)
-            aloop_timer_stop(timers[i]);
-        for (size_t i = 0; i < count; i += 4)
-            aloop_step(loop, 0);
-        for (size_t i = 0; i < count; i++)
-            aloop_timer_restart(timers[i], ALOOP_SEC(10 + (int64_t) i));
-        for (size_t i = 0; i < count; i += 4)
-            aloop_step(loop, 0);
-    }
-    for (size_t i = 0; i < count; i++)
-        aloop_timer_close(timers[i]);
-    free(timers);
-}
-
-/* Each is moved to a later time, and to an earlier one, and expires. */
-static void run_expiries(aloop *loop, size_t count)
-{
-    aloop_timer **timers = timers_new(loop, count);
-
-    for (size_t i = 0; i < count; i++)
-        aloop_timer_restart(timers[i], ALOOP_SEC(1000000 + (int64_t) i));
-    for (size_t i = 0; i < count; i++)
-        aloop_timer_restart(timers[scattered(i, count)], 1 + (int64_t) i);
-    while (fired < count)
-        aloop_step(loop, 0);
-    for (size_t i = 0; i < count; i++)
-        aloop_timer_close(timers[i]);
-    free(timers);
-}
-
-static void count_call(aloop *loop, void *arg)
-{
-    (void) loop;
-    ++*(size_t *) arg;
-}
-
-static void run_defer(aloop *loop, size_t count)
-{
-    size_t calls = 0;
-
-    for (size_t i = 0; i < count; i++)
-        aloop_defer(loop, count_call, &calls);
-    run_turns(loop);
-    check(calls == count, "deferred calls");
-}
-
-static void run_post(aloop *loop, size_t count)
-{
-    size_t calls = 0;
-
-    for (size_t i = 0; i < count; i++)
-        aloop_post(loop, count_call, &calls);
-    run_turns(loop);
-    check(calls == count, "posts");
-}
-
-/* Unused objects are given back while the loop sleeps. */
-static void run_sweep(aloop *loop, size_t count)
-{
-    aloop_timer **timers = timers_new(loop, count);
-
-    for (size_t i = 0; i < count; i++)
-        aloop_timer_close(timers[scattered(i, count)]);
-    free(timers);
-    (void) aloop_await(aloop_sleep(loop, ALOOP_SEC(3)));
-}
-
-/* Streams. */
-
-/* Many drains wait while the peer takes what was put in small parts. */
-static void run_drains(aloop *loop, size_t count)
-{
-    enum { PART = 64 * 1024, PARTS = 16 };
-    static char part[PART];
-    aloop_future **drains = futures_new(count);
-    aloop_stream *from, *to;
-
-    check(aloop_stream_pair(loop, &from, &to) == 0, "a pair");
-    aloop_stream_set_watermarks(from, 0, PART);
-    for (size_t i = 0; i < PARTS + count / 64; i++)
-        aloop_stream_put(from, part, PART);
-    for (size_t i = 0; i < count; i++)
-        drains[i] = aloop_stream_drain(from);
-    for (size_t i = 0; i < PARTS + count / 64; i++)
-        check(aloop_await(aloop_stream_read_exactly(to, part, PART)) == PART,
-              "reading");
-    await_all(drains, count, 0);
-    aloop_stream_close(from);
-    aloop_stream_close(to);
-}
-
-/* Files. */
-
-/* Many reads of cached bytes: a turn does 64 of them. */
-static void run_file_reads(aloop *loop, size_t count)
-{
-    enum { SIZE = 4096 };
-    static char bytes[SIZE];
-    aloop_future **reads = futures_new(count);
-    aloop_file *file;
-
-    check(aloop_await(aloop_file_open(loop, "/bin/sh", O_RDONLY, 0, &file)) ==
-              0,
-          "opening");
-    for (size_t i = 0; i < count; i++)
-        reads[i] = aloop_file_read_at(file, bytes, SIZE, 0);
-    await_all(reads, count, SIZE);
-    aloop_file_close(file);
-}
-
-/* What aloop_free() ends. */
-
-static ssize_t sleep_long(aloop *loop, void *arg)
-{
-    (void) arg;
-    return aloop_await(aloop_sleep(loop, ALOOP_SEC(3600)));
-}
-
-static void leave_tasks(aloop *loop, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        aloop_detach(aloop_spawn(loop, sleep_long, NULL));
-    run_turns(loop);
-}
-
-/* A fifth are timers, sleeps, locks, posts and deferred calls. */
-static void leave_objects(aloop *loop, size_t count)
-{
-    static size_t calls;
-    aloop_mutex *mutex = aloop_mutex_new(loop);
-
-    free(timers_new(loop, count / 5));
-    for (size_t i = 0; i < count / 5; i++) {
-        aloop_detach(aloop_sleep(loop, ALOOP_SEC(3600)));
-        aloop_detach(aloop_mutex_lock(mutex));
-        aloop_post(loop, count_call, &calls);
-        aloop_defer(loop, count_call, &calls);
-    }
-}
-
 static const struct {
     const char *name;
     void (*run)(aloop *loop, size_t count);
@@ -571,7 +343,6 @@ static const struct {
     {"channel-end", run_channel_end},
     {"defer", run_defer},
     {"drains", run_drains},
-    {"file-reads", run_file_reads},
     {"free-objects", leave_objects},
     {"free-tasks", leave_tasks},
     {"gather-fail", run_gather_fail},
