@@ -11,7 +11,6 @@
 #include "growth.h"
 
 #include <string.h>
-#include <time.h>
 
 static aloop_future **sleeps_new(aloop *loop, size_t count)
 {
@@ -56,26 +55,36 @@ static void run_map_fail(aloop *loop, size_t count)
     free(items);
 }
 
-/* The last member is a promise that fails, and the others are cancelled. */
-static void compose_fail(aloop *loop, size_t count,
-                         aloop_future *(*compose)(aloop *, size_t,
-                                                  aloop_future **) )
+static void run_gather(aloop *loop, size_t count)
+{
+    aloop_future **tasks = futures_new(count);
+
+    for (size_t i = 0; i < count; i++)
+        tasks[i] = aloop_spawn(loop, nothing, NULL);
+    check(aloop_await(aloop_gather_array(loop, count, tasks)) == 0, "gather");
+    free(tasks);
+}
+
+/* A member is a promise that settles, and the others are cancelled. */
+static void compose_end(aloop *loop, size_t count, ssize_t status,
+                        aloop_future *(*compose)(aloop *, size_t,
+                                                 aloop_future **) )
 {
     aloop_future **members = sleeps_new(loop, count);
     aloop_future *promise = aloop_future_new(loop), *all;
 
-    aloop_future_unref(members[0]);
-    members[0] = aloop_future_ref(promise);
+    aloop_future_unref(members[count / 2]);
+    members[count / 2] = aloop_future_ref(promise);
     all = compose(loop, count, members);
-    aloop_future_resolve(promise, -1);
+    aloop_future_resolve(promise, status);
     aloop_future_unref(promise);
-    check(aloop_await(all) == -1, "a composition that fails");
+    check(aloop_await(all) == status, "the status of a composition");
     free(members);
 }
 
 static void run_gather_fail(aloop *loop, size_t count)
 {
-    compose_fail(loop, count, aloop_gather_array);
+    compose_end(loop, count, -1, aloop_gather_array);
 }
 
 static aloop_future *race(aloop *loop, size_t count, aloop_future **members)
@@ -83,27 +92,42 @@ static aloop_future *race(aloop *loop, size_t count, aloop_future **members)
     return aloop_race_array(loop, count, members, NULL);
 }
 
+static void run_race(aloop *loop, size_t count)
+{
+    compose_end(loop, count, 1, race);
+}
+
 static void run_race_fail(aloop *loop, size_t count)
 {
-    compose_fail(loop, count, race);
+    compose_end(loop, count, -1, race);
+}
+
+static aloop_future *any(aloop *loop, size_t count, aloop_future **members)
+{
+    return aloop_any_array(loop, count, members, NULL);
+}
+
+static void run_any(aloop *loop, size_t count)
+{
+    compose_end(loop, count, 1, any);
 }
 
 /* Each member but the first fails, in a turn of 16; then the first succeeds. */
 static void run_any_fail(aloop *loop, size_t count)
 {
-    aloop_future **promises = promises_new(loop, count), *any;
+    aloop_future **promises = promises_new(loop, count), *first;
     aloop_future **members = futures_new(count);
 
     for (size_t i = 0; i < count; i++)
         members[i] = aloop_future_ref(promises[i]);
-    any = aloop_any_array(loop, count, members, NULL);
+    first = any(loop, count, members);
     for (size_t i = count; i-- > 0;) {
         aloop_future_resolve(promises[i], i == 0 ? 1 : -1);
         aloop_future_unref(promises[i]);
         if (i % 16 == 0)
             aloop_step(loop, 0);
     }
-    check(aloop_await(any) == 1, "any");
+    check(aloop_await(first) == 1, "any");
     free(promises);
     free(members);
 }
@@ -169,7 +193,8 @@ static void run_then(aloop *loop, size_t count)
     size_t calls = 0;
 
     for (size_t i = 0; i < count; i++)
-        check(aloop_then(promise, settled, &calls) == 0, "then");
+        check(aloop_then(aloop_future_ref(promise), settled, &calls) == 0,
+              "then");
     aloop_future_resolve(promise, 0);
     aloop_future_unref(promise);
     run_turns(loop);
@@ -177,6 +202,21 @@ static void run_then(aloop *loop, size_t count)
 }
 
 /* Tasks. */
+
+/* A half of them is detached. */
+static void run_spawn(aloop *loop, size_t count)
+{
+    aloop_future **tasks = futures_new(count);
+
+    for (size_t i = 0; i < count; i++)
+        tasks[i] = aloop_spawn(loop, nothing, NULL);
+    for (size_t i = 0; i < count; i++)
+        if (i % 2 == 0)
+            aloop_detach(tasks[scattered(i, count)]);
+        else
+            check(aloop_await(tasks[scattered(i, count)]) == 0, "a task");
+    free(tasks);
+}
 
 static aloop_future *gate; /* What the tasks below await. */
 
@@ -269,6 +309,44 @@ static void run_mutex(aloop *loop, size_t count)
     free(locks);
 }
 
+static aloop_mutex *meeting;
+static aloop_condition *notice;
+
+static ssize_t wait_for_notice(aloop *loop, void *arg)
+{
+    ssize_t status = aloop_await(aloop_mutex_lock(meeting));
+
+    (void) loop;
+    (void) arg;
+    check(status == 0, "a lock");
+    status = aloop_condition_wait(notice, meeting);
+    aloop_mutex_unlock(meeting);
+    return status;
+}
+
+/* A half of the waits is cancelled. */
+static void run_condition(aloop *loop, size_t count)
+{
+    aloop_future **tasks = futures_new(count);
+
+    meeting = aloop_mutex_new(loop);
+    notice = aloop_condition_new(loop);
+    for (size_t i = 0; i < count; i++)
+        tasks[i] = aloop_spawn(loop, wait_for_notice, NULL);
+    run_turns(loop);
+    for (size_t i = 0; i < count; i += 2)
+        aloop_cancel(tasks[scattered(i, count)]);
+    run_turns(loop);
+    aloop_condition_notify_all(notice);
+    for (size_t i = 0; i < count; i++)
+        check(aloop_await(tasks[scattered(i, count)]) ==
+                  (i % 2 == 0 ? ALOOP_EABORTED : 0),
+              "a wait for a condition");
+    aloop_condition_free(notice);
+    aloop_mutex_free(meeting);
+    free(tasks);
+}
+
 /* A third of the waits is for each object. */
 static void run_waits(aloop *loop, size_t count)
 {
@@ -337,30 +415,45 @@ static const struct {
     const char *name;
     void (*run)(aloop *loop, size_t count);
 } workloads[] = {
+    {"any", run_any},
     {"any-fail", run_any_fail},
     {"chain-cancel", run_chain},
     {"channel", run_channel},
     {"channel-end", run_channel_end},
+    {"condition", run_condition},
     {"defer", run_defer},
     {"drains", run_drains},
+    {"files", run_files},
+    {"fork", run_fork},
     {"free-objects", leave_objects},
+    {"free-others", leave_others},
     {"free-tasks", leave_tasks},
+    {"gather", run_gather},
     {"gather-fail", run_gather_fail},
     {"gather-settled", run_gather_settled},
     {"group-cancel", run_group_cancel},
     {"group-waits", run_group_waits},
+    {"look-ups", run_look_ups},
     {"map", run_map},
     {"map-fail", run_map_fail},
     {"mutex", run_mutex},
     {"post", run_post},
+    {"prepares", run_prepares},
+    {"race", run_race},
     {"race-fail", run_race_fail},
+    {"signals", run_signals},
+    {"spawn", run_spawn},
     {"sweep", run_sweep},
     {"then", run_then},
     {"timeout", run_timeout},
     {"timer-expire", run_expiries},
     {"timer-stop", run_stop_marks},
     {"waits", run_waits},
+    {"work", run_work},
+    {"writes", run_writes},
 };
+
+clock_t growth_begin;
 
 int main(int argc, char **argv)
 {
@@ -369,19 +462,19 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof workloads / sizeof *workloads; i++) {
         aloop *loop;
         size_t count;
-        clock_t begin;
 
         if (is_list)
             printf("%s\n", workloads[i].name);
         if (argc != 3 || strcmp(workloads[i].name, argv[1]) != 0)
             continue;
         count = strtoul(argv[2], NULL, 10);
-        begin = clock();
+        growth_begin = clock();
         loop = aloop_new(NULL);
         check(loop != NULL && count > 0, "a loop and members");
         workloads[i].run(loop, count);
         aloop_free(loop);
-        printf("%.1f\n", 1e9 / CLOCKS_PER_SEC * (double) (clock() - begin) /
+        printf("%.1f\n", 1e9 / CLOCKS_PER_SEC *
+                             (double) (clock() - growth_begin) /
                              (double) count);
         return 0;
     }

@@ -6,8 +6,12 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <aloop.h>
+
+/* The CPU time of this process when the work began. */
+extern clock_t growth_begin;
 
 static inline void check(bool is_right, const char *what)
 {
@@ -68,11 +72,19 @@ static inline void await_all(aloop_future **futures, size_t count,
 void run_defer(aloop *loop, size_t count);
 void run_drains(aloop *loop, size_t count);
 void run_expiries(aloop *loop, size_t count);
+void run_files(aloop *loop, size_t count);
+void run_fork(aloop *loop, size_t count);
+void run_look_ups(aloop *loop, size_t count);
 void run_post(aloop *loop, size_t count);
+void run_prepares(aloop *loop, size_t count);
+void run_signals(aloop *loop, size_t count);
 void run_stop_marks(aloop *loop, size_t count);
 void run_sweep(aloop *loop, size_t count);
+void run_work(aloop *loop, size_t count);
+void run_writes(aloop *loop, size_t count);
 /* What aloop_free() ends. */
 void leave_objects(aloop *loop, size_t count);
+void leave_others(aloop *loop, size_t count);
 void leave_tasks(aloop *loop, size_t count);
 
 #endif
