@@ -303,7 +303,7 @@ static ssize_t serve(aloop *loop, aloop_stream *stream, void *arg)
  * them. */
 static ssize_t amain(aloop *loop, void *arg)
 {
-    aloop_future *interrupt, *termination;
+    aloop_future *ended;
     ssize_t status = aloop_tcp_serve(loop, chat.host, chat.port, serve, NULL,
                                      NULL, &chat.server);
 
@@ -313,12 +313,13 @@ static ssize_t amain(aloop *loop, void *arg)
                 chat.port, aloop_strerror(status));
         return 1;
     }
-    interrupt = aloop_signal_wait(loop, SIGINT);
-    termination = aloop_signal_wait(loop, SIGTERM);
+    ended = aloop_race(loop, aloop_signal_wait(loop, SIGINT),
+                       aloop_signal_wait(loop, SIGTERM));
     printf("listening on %s port %d\n", chat.host,
            aloop_listener_port(aloop_server_listener(chat.server)));
-    fflush(stdout);
-    status = aloop_await(aloop_race(loop, interrupt, termination));
+    if (process_flush() != 0)
+        aloop_cancel(ended);
+    status = aloop_await(ended);
     aloop_await(aloop_server_stop(chat.server, 0));
     return status < 0 ? status : 0; /* A success is the signal's number. */
 }

@@ -178,8 +178,7 @@ static int start(struct server *server)
     }
     printf("listening on %s port %d\n", server->host,
            aloop_listener_port(server->listener));
-    fflush(stdout);
-    return 0;
+    return process_flush();
 }
 
 static int serve(struct server *server)
@@ -234,5 +233,5 @@ int main(int argc, char **argv)
         fputs(usage, is_help ? stdout : stderr);
         return process_end("echo_server", is_help ? 0 : 2);
     }
-    return serve(&server) < 0;
+    return process_end("echo_server", serve(&server) < 0);
 }

@@ -204,11 +204,12 @@ static ssize_t serve_first(aloop *loop, struct httpd *httpd,
     if (is_started) {
         printf("listening on %s port %s\n", server.options.host,
                server.options.port);
-        fflush(stdout);
-        status = aloop_await(ended);
-    } else {
-        aloop_future_unref(ended);
+        is_started = process_flush() == 0;
     }
+    if (is_started)
+        status = aloop_await(ended);
+    else
+        aloop_future_unref(ended);
     end_others();
     return is_started && status > 0 ? 0 : status;
 }
@@ -328,5 +329,5 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
     result = run();
     httpd_files_close(server.files);
-    return result;
+    return process_end("http_server", result);
 }

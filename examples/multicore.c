@@ -141,10 +141,10 @@ static ssize_t serve(aloop *loop, void *arg)
             status = start_others(worker);
         if (status == 0 && worker->others != NULL) {
             printf("listening on 127.0.0.1 port %s\n", worker->port);
-            fflush(stdout);
+            status = process_flush();
         }
     }
-    if (status < 0) {
+    if (status != 0) {
         aloop_future_unref(interrupt);
         aloop_future_unref(termination);
         return status;
@@ -176,10 +176,10 @@ static int run(struct worker *workers, unsigned count)
     workers[0].others = &workers[1];
     workers[0].others_count = count - 1;
     run_worker(&workers[0]);
-    if (workers[0].status < 0) {
+    if (workers[0].status < 0)
         fprintf(stderr, "multicore: %s\n", aloop_strerror(workers[0].status));
+    if (workers[0].status != 0)
         return 1;
-    }
     for (unsigned i = 1; i < count; i++)
         pthread_join(workers[i].thread, NULL);
     for (unsigned i = 0; i < count; i++) {
@@ -242,5 +242,5 @@ int main(int argc, char **argv)
     snprintf(workers[0].port, sizeof workers[0].port, "%u", (unsigned) port);
     result = run(workers, (unsigned) loops);
     free(workers);
-    return result;
+    return process_end("multicore", result);
 }

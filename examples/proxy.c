@@ -173,7 +173,7 @@ static ssize_t amain(aloop *loop, void *arg)
 {
     aloop_server_options options = {.size = sizeof options,
                                     .connections_max = connections_max()};
-    aloop_future *interrupt, *termination;
+    aloop_future *ended;
     aloop_server *server;
     ssize_t status = aloop_tcp_serve(loop, proxy.host, proxy.port, serve, NULL,
                                      &options, &server);
@@ -184,12 +184,13 @@ static ssize_t amain(aloop *loop, void *arg)
                 proxy.port, aloop_strerror(status));
         return 1;
     }
-    interrupt = aloop_signal_wait(loop, SIGINT);
-    termination = aloop_signal_wait(loop, SIGTERM);
+    ended = aloop_race(loop, aloop_signal_wait(loop, SIGINT),
+                       aloop_signal_wait(loop, SIGTERM));
     printf("listening on %s port %d\n", proxy.host,
            aloop_listener_port(aloop_server_listener(server)));
-    fflush(stdout);
-    status = aloop_await(aloop_race(loop, interrupt, termination));
+    if (process_flush() != 0)
+        aloop_cancel(ended);
+    status = aloop_await(ended);
     aloop_await(aloop_server_stop(server, ALOOP_SEC(2)));
     return status < 0 ? status : 0; /* A success is the signal's number. */
 }

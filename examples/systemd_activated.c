@@ -91,7 +91,7 @@ static int serve_fd(aloop *loop, struct service *service, int fd,
     if (error == 0) {
         service->count++;
         printf("serving %s\n", name);
-        fflush(stdout);
+        error = process_flush();
     } else {
         fprintf(stderr, "systemd_activated: %s: %s\n", name,
                 aloop_strerror(error));
@@ -158,5 +158,5 @@ int main(int argc, char **argv)
         return process_end("systemd_activated",
                            option_help(argc, argv) ? 0 : 2);
     }
-    return aloop_main(amain, NULL) < 0;
+    return process_end("systemd_activated", aloop_main(amain, NULL) < 0);
 }

@@ -72,7 +72,7 @@ static int start(struct server *server)
     if (error == 0) {
         printf("waiting on %s port %d\n", server->host,
                aloop_address_port(&local));
-        fflush(stdout);
+        error = process_flush();
     }
     return error;
 }
@@ -122,5 +122,5 @@ int main(int argc, char **argv)
         fputs(usage, stderr);
         return 2;
     }
-    return serve(&server) < 0;
+    return process_end("udp_echo", serve(&server) < 0);
 }

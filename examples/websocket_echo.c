@@ -120,7 +120,8 @@ static ssize_t serve(aloop *loop, void *arg)
         return 1;
     }
     printf("listening on %s port %d\n", server.host, httpd_port(httpd));
-    fflush(stdout);
+    if (process_flush() != 0)
+        aloop_cancel(ended);
     status = aloop_await(ended);
     (void) httpd_stop(httpd, server.options.answer_ns + ALOOP_SEC(2));
     return status < 0 ? status : 0;
@@ -188,7 +189,6 @@ int main(int argc, char **argv)
         "  -l              print a line for each connection, when it has "
         "ended\n";
     bool is_valid = true, is_help = option_help(argc, argv);
-    ssize_t status;
     int option;
 
     while (is_valid && !is_help &&
@@ -203,8 +203,5 @@ int main(int argc, char **argv)
         return process_end("websocket_echo", is_help ? 0 : 2);
     }
     setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
-    status = aloop_main(serve, NULL);
-    if (status < 0)
-        fprintf(stderr, "websocket_echo: %s\n", aloop_strerror(status));
-    return status != 0;
+    return process_end("websocket_echo", aloop_main(serve, NULL));
 }

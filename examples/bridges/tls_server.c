@@ -70,7 +70,7 @@ static ssize_t amain(aloop *loop, void *arg)
 {
     aloop_server_options options = {.size = sizeof options,
                                     .connections_max = CONNECTIONS_MAX};
-    aloop_future *interrupt, *termination;
+    aloop_future *ended;
     aloop_server *server;
     ssize_t status = aloop_tcp_serve(loop, settings.host, settings.port, serve,
                                      arg, &options, &server);
@@ -80,12 +80,13 @@ static ssize_t amain(aloop *loop, void *arg)
                 settings.host, settings.port, aloop_strerror((int) status));
         return 1;
     }
-    interrupt = aloop_signal_wait(loop, SIGINT);
-    termination = aloop_signal_wait(loop, SIGTERM);
+    ended = aloop_race(loop, aloop_signal_wait(loop, SIGINT),
+                       aloop_signal_wait(loop, SIGTERM));
     printf("listening on %s port %d\n", settings.host,
            aloop_listener_port(aloop_server_listener(server)));
-    fflush(stdout);
-    status = aloop_await(aloop_race(loop, interrupt, termination));
+    if (process_flush() != 0)
+        aloop_cancel(ended);
+    status = aloop_await(ended);
     aloop_await(aloop_server_stop(server, ALOOP_SEC(1)));
     return status < 0 ? status : 0; /* A success is the signal's number. */
 }
@@ -156,7 +157,5 @@ int main(int argc, char **argv)
         return 1;
     status = aloop_main(amain, context);
     SSL_CTX_free(context);
-    if (status < 0)
-        fprintf(stderr, "tls_server: %s\n", aloop_strerror((int) status));
-    return status != 0;
+    return process_end("tls_server", status);
 }

@@ -51,9 +51,14 @@ void process_hold_standard(void)
         close(fd);
 }
 
+int process_flush(void)
+{
+    return fflush(stdout) != 0 || ferror(stdout);
+}
+
 int process_end(const char *program, ssize_t status)
 {
-    if (fflush(stdout) != 0 || ferror(stdout)) {
+    if (process_flush() != 0) {
         fprintf(stderr, "%s: cannot write the output\n", program);
         return 1;
     }

@@ -17,6 +17,11 @@ uint64_t process_allow_files(uint64_t needed);
  * a pipe of the program would get their numbers, and what is printed. */
 void process_hold_standard(void);
 
+/* Writes what was printed, such as the line by which a server reports that it
+ * is ready.  Returns 0, or 1 if it could not be written, which process_end()
+ * reports: the program should end. */
+int process_flush(void);
+
 /* Returns the exit status of a program that has ended with `status`: 1 after an
  * error, which is printed, or if standard output could not be written; 130, as
  * in shells after SIGINT, if a signal has cancelled it; else `status`. */
