@@ -118,7 +118,9 @@ typedef struct aloop_options {
     /* Nanoseconds by which timers, sleeps and deadlines may be late, so that
      * those that are due at nearly the same time share a wake-up.  They still
      * never expire early, and expire in order.  What is due when the loop would
-     * begin to wait is not delayed.  A negative value counts as 0.  Default: 0,
+     * begin to wait is not delayed.  With INT64_MAX, or a value that leads
+     * beyond the range of the clock, they end no wait: they expire when
+     * something else has ended it.  A negative value counts as 0.  Default: 0,
      * they expire as exactly as the clock allows. */
     int64_t timer_slack_ns;
     /* Uses a thread for each call that opens or reads a file, also of what is

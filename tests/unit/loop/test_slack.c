@@ -99,6 +99,29 @@ static void a_host_wakes_once_for_several_timers(void **state)
     assert_int_equal(t.calls, 2);
 }
 
+static void wake_loop(void *arg)
+{
+    (void) arg;
+    aloop_wake(t.loop);
+}
+
+static void with_an_endless_slack_timers_expire_after_another_wait(void **state)
+{
+    aloop_options options = {.size = sizeof options,
+                             .timer_slack_ns = INT64_MAX};
+    int64_t begin_ns;
+
+    (void) state;
+    aloop_free(t.loop);
+    t.loop = aloop_new(&options);
+    begin_ns = aloop_now(t.loop);
+    sim_at(20 * MS, wake_loop, NULL);
+
+    assert_int_equal(aloop_await(aloop_sleep(t.loop, MS)), 0);
+
+    assert_true(aloop_now(t.loop) - begin_ns >= 20 * MS);
+}
+
 static void a_negative_slack_is_none(void **state)
 {
     aloop_options options = {.size = sizeof options, .timer_slack_ns = -1};
@@ -121,6 +144,7 @@ int main(void)
         SLACK_TEST(what_is_due_is_not_delayed),
         SLACK_TEST(a_caller_waits_as_long_as_it_has_asked_for),
         SLACK_TEST(a_host_wakes_once_for_several_timers),
+        SLACK_TEST(with_an_endless_slack_timers_expire_after_another_wait),
         SLACK_TEST(a_negative_slack_is_none),
     };
 
