@@ -100,6 +100,8 @@ ALOOP_API int aloop_free(aloop *loop);
  *     callback                      thread; not even that if the callback was
  *                                   compiled without unwind tables, the default
  *                                   on riscv64 (-funwind-tables)
+ *     pthread_exit() in a task      is not supported: the loop can neither be
+ *                                   run nor freed any more
  *
  * Returns: 0 when nothing is left, 1 when stopped.
  * Errors:  ALOOP_EBUSY: the loop runs already;

@@ -26,6 +26,10 @@
  * std::terminate().  Exceptions that are being handled belong to the task, also
  * where C++ is loaded by dlopen() while tasks run.
  *
+ * A task must not call pthread_exit(), and must not leave its function by
+ * longjmp(): the thread, or what the jump returns to, belongs to the loop.  It
+ * ends by returning from its function.
+ *
  * Stacks.  A task's stack does not grow.  The sizes are:
  *
  *     system                                        stack      guard     caught
