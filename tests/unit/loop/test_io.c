@@ -324,6 +324,22 @@ static void the_reactor_is_called_only_when_the_union_changes(void **state)
                                             REACTOR_READ));
 }
 
+/* All watchers of a descriptor recognize the events that the first one has
+ * requested. */
+static void a_watcher_outlives_the_first_one_of_its_descriptor(void **state)
+{
+    (void) state;
+    share(&w[0], w_pair[0], REACTOR_READ);
+    share(&w[1], w_pair[1], REACTOR_READ); /* Has the next generation. */
+    share(&w[2], w_pair[0], REACTOR_READ);
+
+    aloop__io_close(t.loop, &w[0].shared.io);
+    turn_with_data();
+
+    assert_int_equal(w[2].calls, 1);
+    assert_int_equal(w[1].calls, 0);
+}
+
 static void a_large_number_that_is_not_open_takes_no_memory(void **state)
 {
     size_t count = t.loop->io_count;
@@ -637,6 +653,7 @@ int main(void)
         TEST(a_callback_may_close_every_neighbour_and_open_many),
         WATCHER_TEST(each_watcher_gets_the_events_that_it_wants),
         WATCHER_TEST(the_reactor_is_called_only_when_the_union_changes),
+        WATCHER_TEST(a_watcher_outlives_the_first_one_of_its_descriptor),
         WATCHER_TEST(a_large_number_that_is_not_open_takes_no_memory),
         WATCHER_TEST(hang_ups_differ_from_errors_only_where_requested),
         WATCHER_TEST(urgent_data_is_given_only_to_those_that_ask),
