@@ -35,6 +35,7 @@ static const struct exchange_row {
     {"turn 64 B, framed, 16 in flight", 64, 64, 16, true, BY_CALLBACK, 1.01},
     {"turn 1 KiB, framed, 16 in flight", 64, 1024, 16, true, BY_CALLBACK, 1},
     {"turn 64 B, 64 c., awaited writes", 64, 64, 1, false, BY_WRITE, 0},
+    {"turn 1 KiB, 64 c., awaited writes", 64, 1024, 1, false, BY_WRITE, 0},
     {"turn 16 KiB, 64 c., awaited writes", 64, 16384, 1, false, BY_WRITE, 0},
     {"turn 64 KiB, 16 c., awaited writes", 16, 65536, 1, false, BY_WRITE, 0},
     {"turn 64 B, 1 connection, tasks", 1, 64, 1, false, BY_TASK, 0},
