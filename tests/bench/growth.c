@@ -423,6 +423,7 @@ static const struct {
     {"condition", run_condition},
     {"defer", run_defer},
     {"drains", run_drains},
+    {"file-reads", run_file_reads},
     {"files", run_files},
     {"fork", run_fork},
     {"free-objects", leave_objects},

@@ -73,6 +73,7 @@ void run_defer(aloop *loop, size_t count);
 void run_drains(aloop *loop, size_t count);
 void run_expiries(aloop *loop, size_t count);
 void run_files(aloop *loop, size_t count);
+void run_file_reads(aloop *loop, size_t count);
 void run_fork(aloop *loop, size_t count);
 void run_look_ups(aloop *loop, size_t count);
 void run_post(aloop *loop, size_t count);

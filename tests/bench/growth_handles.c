@@ -5,6 +5,7 @@
 
 #include "growth.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -205,6 +206,23 @@ void run_work(aloop *loop, size_t count)
 void run_files(aloop *loop, size_t count)
 {
     run_jobs(loop, count, count / 2, start_unlink);
+}
+
+/* Many reads of cached bytes: a turn does 64 of them. */
+void run_file_reads(aloop *loop, size_t count)
+{
+    enum { SIZE = 4096 };
+    static char bytes[SIZE];
+    aloop_future **reads = futures_new(count);
+    aloop_file *file;
+
+    check(aloop_await(aloop_file_open(loop, "/bin/sh", O_RDONLY, 0, &file)) ==
+              0,
+          "opening");
+    for (size_t i = 0; i < count; i++)
+        reads[i] = aloop_file_read_at(file, bytes, SIZE, 0);
+    await_all(reads, count, SIZE);
+    aloop_file_close(file);
 }
 
 /* A look-up that a thread has begun would take an unknown number of
