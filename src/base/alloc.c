@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,29 @@ void aloop__alloc_free(const struct aloop__alloc *alloc, void *old, size_t size)
 {
     if (old != NULL)
         alloc->resize(alloc->context, old, size, 0);
+}
+
+enum { ALIGNED = 64 };
+
+/* The address of the allocation is in front of the bytes.  There is room for
+ * it, because every allocation is aligned to a pointer at least. */
+void *aloop__alloc_new_aligned(const struct aloop__alloc *alloc, size_t size)
+{
+    char *allocation = aloop__alloc_new(alloc, size + ALIGNED);
+    void **bytes;
+
+    if (allocation == NULL)
+        return NULL;
+    bytes = (void *) (allocation + ALIGNED - (uintptr_t) allocation % ALIGNED);
+    bytes[-1] = allocation;
+    return bytes;
+}
+
+void aloop__alloc_free_aligned(const struct aloop__alloc *alloc, void *old,
+                               size_t size)
+{
+    if (old != NULL)
+        aloop__alloc_free(alloc, ((void **) old)[-1], size + ALIGNED);
 }
 
 void aloop__alloc_shrink(const struct aloop__alloc *alloc, void **block,

@@ -22,6 +22,14 @@ extern const struct aloop__alloc aloop__alloc_default;
 void *aloop__alloc_new(const struct aloop__alloc *alloc, size_t size);
 /* Returns `size` bytes of zeros, or NULL if out of memory. */
 void *aloop__alloc_zero(const struct aloop__alloc *alloc, size_t size);
+/* Returns `size` bytes at a multiple of 64, or NULL if out of memory.  It is
+ * for memory into which the system copies much: some processors copy three to
+ * seven times slower to an address 1 to 31 bytes behind a page, which is where
+ * malloc() places large blocks. */
+void *aloop__alloc_new_aligned(const struct aloop__alloc *alloc, size_t size);
+/* Frees what aloop__alloc_new_aligned() has returned.  `old` may be NULL. */
+void aloop__alloc_free_aligned(const struct aloop__alloc *alloc, void *old,
+                               size_t size);
 /* Returns the resized block, or NULL if out of memory; `old` is then
  * unchanged. */
 void *aloop__alloc_resize(const struct aloop__alloc *alloc, void *old,

@@ -126,7 +126,7 @@ char *aloop__receive_buffer(aloop *loop)
 {
     if (loop->receive_buffer == NULL)
         loop->receive_buffer =
-            aloop__alloc_new(&loop->alloc, RECEIVE_SIZE + CORK_SIZE);
+            aloop__alloc_new_aligned(&loop->alloc, RECEIVE_SIZE + CORK_SIZE);
     return loop->receive_buffer;
 }
 
@@ -134,6 +134,6 @@ char *aloop__receive_buffer(aloop *loop)
 char *aloop__batch_buffer(aloop *loop)
 {
     if (loop->batch_buffer == NULL)
-        loop->batch_buffer = aloop__alloc_new(&loop->alloc, BATCH_SIZE);
+        loop->batch_buffer = aloop__alloc_new_aligned(&loop->alloc, BATCH_SIZE);
     return loop->batch_buffer;
 }

@@ -100,8 +100,9 @@ static void destroy_loop(aloop *loop)
     aloop__debug_close(loop);
     aloop__reports_close(loop);
     aloop__slab_close(&loop->slab);
-    aloop__alloc_free(&alloc, loop->receive_buffer, RECEIVE_SIZE + CORK_SIZE);
-    aloop__alloc_free(&alloc, loop->batch_buffer, BATCH_SIZE);
+    aloop__alloc_free_aligned(&alloc, loop->receive_buffer,
+                              RECEIVE_SIZE + CORK_SIZE);
+    aloop__alloc_free_aligned(&alloc, loop->batch_buffer, BATCH_SIZE);
     aloop__alloc_free(&alloc, loop->ios,
                       loop->io_count * sizeof(struct aloop__io *));
     aloop__alloc_free(&alloc, loop, sizeof *loop);

@@ -125,6 +125,29 @@ static void a_callback_gets_each_datagram_with_its_sender(void **state)
     assert_text(&u.from, "127.0.0.1:5000");
 }
 
+static void note_offset(aloop_udp *udp, const void *data, ssize_t size,
+                        const aloop_address *from, void *arg)
+{
+    (void) udp;
+    (void) size;
+    (void) from;
+    *(uintptr_t *) arg |= (uintptr_t) data % 64;
+    u.count++;
+}
+
+static void received_datagrams_begin_at_multiples_of_64(void **state)
+{
+    uintptr_t offsets = 0;
+
+    (void) state;
+    aloop_udp_start(u.udp, note_offset, &offsets);
+    send_text("one");
+    send_text("two");
+    settle();
+    assert_int_equal(u.count, 2);
+    assert_int_equal(offsets, 0);
+}
+
 static void a_sender_of_ipv4_is_not_mapped_on_a_socket_for_both(void **state)
 {
     (void) state;
@@ -589,6 +612,7 @@ int main(void)
         UDP_TEST(an_open_that_fails_leaves_nothing),
         UDP_TEST(invalid_arguments_are_refused),
         UDP_TEST(a_callback_gets_each_datagram_with_its_sender),
+        UDP_TEST(received_datagrams_begin_at_multiples_of_64),
         UDP_TEST(a_sender_of_ipv4_is_not_mapped_on_a_socket_for_both),
         UDP_TEST(a_started_socket_keeps_the_loop_alive),
         UDP_TEST(a_burst_is_received_in_batches_within_a_limit),

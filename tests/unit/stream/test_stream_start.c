@@ -31,6 +31,26 @@ static void data_is_delivered_in_order_and_then_the_end(void **state)
     aloop_stream_close(stream);
 }
 
+static void note_offset(aloop_stream *stream, const void *data, ssize_t size,
+                        void *arg)
+{
+    (void) stream;
+    (void) size;
+    *(uintptr_t *) arg = (uintptr_t) data % 64;
+}
+
+static void received_bytes_begin_at_a_multiple_of_64(void **state)
+{
+    aloop_stream *stream = connected();
+    uintptr_t offset = 1;
+
+    (void) state;
+    aloop_stream_start(stream, note_offset, &offset);
+    send_text("one");
+    assert_int_equal(offset, 0);
+    aloop_stream_close(stream);
+}
+
 static void the_end_is_reported_once_for_each_start(void **state)
 {
     aloop_stream *stream = connected();
@@ -352,6 +372,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(data_is_delivered_in_order_and_then_the_end),
+        TEST(received_bytes_begin_at_a_multiple_of_64),
         TEST(the_end_is_reported_once_for_each_start),
         TEST(a_reset_is_reported_once_after_the_data_before_it),
         TEST(a_stopped_stream_calls_nothing_back_and_loses_nothing),
