@@ -6,12 +6,13 @@
 #include "stream/stream.h"
 
 /* Returns whether the stream has a callback that may receive, nothing is queued
- * in either direction, and nothing has ended. */
+ * in either direction, and nothing has ended.  A stream with a callback has no
+ * pending read operation. */
 static inline bool aloop__stream_is_plain(const aloop_stream *stream)
 {
     return stream->sender == NULL && aloop__stream_wants_data(stream) &&
-           !stream->is_reading && !stream->has_ended &&
-           stream->read_error == 0 && stream->write_error == 0;
+           !stream->has_ended && stream->read_error == 0 &&
+           stream->write_error == 0;
 }
 
 /* Called after on_data has returned: sends what it has put, and copies lent
