@@ -140,8 +140,10 @@ struct aloop_stream {
             bool is_forwarded : 1; /* A forward reads it, which is `arg`. */
             bool is_reading : 1;   /* The first of `reads` is pending. */
             bool has_input : 1;    /* There is sender->input. */
-            short read_error;      /* The error that ended reading, or 0. */
-            short write_error;     /* The error that ended writing, or 0. */
+            /* How often on_data does not look for more after a full buffer. */
+            unsigned char looks_to_skip : 2;
+            short read_error;  /* The error that ended reading, or 0. */
+            short write_error; /* The error that ended writing, or 0. */
         };
     };
     struct aloop__io io;

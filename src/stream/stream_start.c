@@ -26,6 +26,8 @@
 #include "stream/plain.h"
 #include "stream/stream.h"
 
+enum { LOOKS_TO_SKIP = 3 }; /* See receive_more(). */
+
 /* Calls on_data.  Afterwards it sends what the callback has put, in one system
  * call, and copies lent bytes that were not sent.  Lending requires
  * loop->dispatching, which is set only in here.  The callback may close the
@@ -92,13 +94,15 @@ void aloop__stream_give(aloop_stream *stream, size_t size)
 
 /* Receives and calls on_data, until less than a full buffer was received or the
  * budget of the turn is used up.  Receiving again after a short receive would
- * usually find nothing, and would cost a system call for each message. */
-static void receive_up_to(aloop_stream *stream, int rounds)
+ * usually find nothing, and would cost a system call for each message.  Returns
+ * whether the first receive has found something. */
+static bool receive_up_to(aloop_stream *stream, int rounds)
 {
     aloop *loop = stream->handle.loop;
     char *buffer = loop->receive_buffer;
+    int i = 0;
 
-    for (int i = 0; i < rounds && !aloop__stream_is_over(stream); i++) {
+    for (; i < rounds && !aloop__stream_is_over(stream); i++) {
         size_t n = aloop__stream_receive(stream, buffer, RECEIVE_SIZE);
 
         if (n == 0)
@@ -108,16 +112,24 @@ static void receive_up_to(aloop_stream *stream, int rounds)
         call_on_data(stream, buffer, (ssize_t) n);
         if (!stream->is_hot || !may_receive(stream) ||
             !aloop__stream_is_ours(stream)) /* The callback may fork. */
-            return;
+            return true;
     }
     call_end(stream);
+    return i > 0;
 }
 
-/* Called after the first receive has filled the buffer. */
+/* Called after the first receive has filled the buffer.  There is more, unless
+ * the peer sends as many bytes at a time as the buffer has, or a pipe has no
+ * room for more.  Therefore most looks are left out after one that has found
+ * nothing: if there is more, the reactor reports it in the next turn. */
 static NOINLINE void receive_more(aloop_stream *stream)
 {
-    if (may_receive(stream) && aloop__stream_is_ours(stream))
-        receive_up_to(stream, STREAM_ROUNDS_MAX - 1);
+    if (!may_receive(stream) || !aloop__stream_is_ours(stream))
+        return;
+    if (stream->looks_to_skip > 0)
+        stream->looks_to_skip--;
+    else if (!receive_up_to(stream, STREAM_ROUNDS_MAX - 1))
+        stream->looks_to_skip = LOOKS_TO_SKIP;
 }
 
 /* Allocates the receive buffer, if there is none yet.  Returns false if out of

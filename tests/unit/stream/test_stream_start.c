@@ -252,6 +252,57 @@ static int set_up_bytes(void **state)
 #define WIRE_STREAM(name) STREAM(name)
 #endif
 
+/* Sends `count` full buffers one after the other, and returns how many receives
+ * they have taken. */
+static unsigned receives_of_full_buffers(int peer, int count)
+{
+    unsigned before = sim_calls("aloop__sys_recv");
+
+    for (int i = 0; i < count; i++) {
+        assert_int_equal(sim_peer_send(peer, bytes, RECEIVE_SIZE),
+                         RECEIVE_SIZE);
+        run_for(MS);
+    }
+    return sim_calls("aloop__sys_recv") - before;
+}
+
+static void most_full_buffers_that_were_all_are_received_by_one_call(
+    void **state)
+{
+    aloop_stream *stream;
+    ssize_t count = 0;
+    int peer;
+
+    (void) state;
+    sim_buffer_size(1 << 20);
+    stream = connected_to(&peer);
+    aloop_stream_start(stream, count_only, &count);
+    assert_int_equal(receives_of_full_buffers(peer, 1), 2);
+    assert_int_equal(receives_of_full_buffers(peer, 3), 3);
+    assert_int_equal(receives_of_full_buffers(peer, 1), 2);
+    assert_int_equal(count, 5 * RECEIVE_SIZE);
+    aloop_stream_close(stream);
+    sim_peer_close(peer);
+}
+
+static void full_buffers_are_received_until_there_is_no_more(void **state)
+{
+    aloop_stream *stream;
+    ssize_t count = 0;
+    int peer;
+
+    (void) state;
+    sim_buffer_size(1 << 20);
+    stream = connected_to(&peer);
+    assert_int_equal(sim_peer_send(peer, bytes, sizeof bytes), sizeof bytes);
+    sim_pass(MS);
+    aloop_stream_start(stream, count_only, &count);
+    aloop_step(t.loop, 0);
+    assert_int_equal(count, sizeof bytes);
+    aloop_stream_close(stream);
+    sim_peer_close(peer);
+}
+
 static char line[100000];
 
 static void keep(const void *data, size_t size)
@@ -381,6 +432,8 @@ int main(void)
         TEST(a_start_delivers_the_rest_of_a_read_and_then_the_end),
         WIRE_TEST(bytes_that_a_read_gave_back_come_before_newer_ones),
         TEST(a_stream_that_was_stopped_is_not_notified_of_the_end),
+        PLAIN_STREAM(most_full_buffers_that_were_all_are_received_by_one_call),
+        PLAIN_STREAM(full_buffers_are_received_until_there_is_no_more),
         WIRE_STREAM(bytes_given_back_in_the_callback_come_before_newer_ones),
         PLAIN_STREAM(
             the_end_is_reported_after_bytes_given_back_in_the_callback),
