@@ -38,10 +38,9 @@ enum { HOST_SIZE_MAX = 253, PORT_DIGITS_MAX = 5, ADDRESSES_MAX = 4096 };
     (offsetof(struct sockaddr, sa_family) + \
      sizeof(((struct sockaddr *) NULL)->sa_family))
 
-/* Copies an address of the system into bytes. */
+/* Copies an address of the system.  What is behind it has no meaning. */
 static void store(struct sys_address *ret, const void *address, size_t size)
 {
-    memset(ret, 0, sizeof *ret);
     memcpy(ret->bytes, address, size);
     ret->size = (uint32_t) size;
 }
@@ -58,12 +57,13 @@ static void load(const struct sys_address *address, void *ret, size_t size)
  * none. */
 static int system_family(const struct sys_address *address)
 {
-    struct sockaddr any;
+    sa_family_t family;
 
     if (address->size < FAMILY_END)
         return AF_UNSPEC;
-    load(address, &any, sizeof any);
-    return any.sa_family;
+    memcpy(&family, address->bytes + offsetof(struct sockaddr, sa_family),
+           sizeof family);
+    return family;
 }
 
 enum sys_family aloop__sys_address_family(const struct sys_address *address)
@@ -306,7 +306,7 @@ static void export_v4(const struct sys_address *address, aloop_address *ret)
 {
     struct sockaddr_in v4;
 
-    load(address, &v4, sizeof v4);
+    memcpy(&v4, address->bytes, sizeof v4);
     *ret = (aloop_address){
         .port = ntohs(v4.sin_port),
         .family = ALOOP_FAMILY_IPV4,
@@ -318,7 +318,7 @@ static void export_v6(const struct sys_address *address, aloop_address *ret)
 {
     struct sockaddr_in6 v6;
 
-    load(address, &v6, sizeof v6);
+    memcpy(&v6, address->bytes, sizeof v6);
     *ret = (aloop_address){
         .scope = v6.sin6_scope_id,
         .flow = ntohl(v6.sin6_flowinfo),

@@ -170,9 +170,10 @@ static int send_singly(int fd, const struct outgoing *out)
  * message. */
 static int send_datagram(int fd, const struct sys_datagram *datagram)
 {
-    struct sys_address name = {.size = 0};
+    struct sys_address name;
     ssize_t size;
 
+    name.size = 0;
     if (datagram->to != NULL)
         aloop__sys_address_import(datagram->to, &name);
     do {
