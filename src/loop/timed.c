@@ -13,6 +13,8 @@
 
 #include "loop/timed.h"
 
+#include <assert.h>
+
 #include "aloop/error.h"
 
 /* One call corrects at most SETTLE_MAX entries.  There may be as many as there
@@ -57,8 +59,8 @@ static bool is_before(const struct aloop__entry *a,
     return a->timed->entry_order < b->timed->entry_order;
 }
 
-/* Every write of an entry goes through here, so that the object knows its
- * place. */
+/* Writes an entry, and its place to its object.  Only an entry that moves
+ * towards the top is written without its place; see place_of(). */
 static void put(struct aloop__timers *timers, size_t i,
                 struct aloop__entry entry)
 {
@@ -69,6 +71,23 @@ static void put(struct aloop__timers *timers, size_t i,
 static size_t parent_of(size_t i)
 {
     return (i - TOP - 1) / ARITY + TOP;
+}
+
+/* Returns the index of the object's entry, which is timed->place or an ancestor
+ * of it.  Each removal moves about ten entries of a large heap to their
+ * parents, and their objects are rarely in the cache.  Therefore only an entry
+ * that moves away from the top is noted in its object.  The place may be behind
+ * the end of the heap if the heap has become smaller. */
+static size_t place_of(const struct aloop__timers *timers,
+                       const struct aloop__timed *timed)
+{
+    size_t i = timed->place, end = TOP + timers->count;
+
+    while (i >= end || timers->heap[i].timed != timed) {
+        assert(i > TOP);
+        i = parent_of(i);
+    }
+    return i;
 }
 
 /* Puts an entry into the heap at `i`, which is free, or above it: entries that
@@ -141,7 +160,7 @@ static void sift_down(struct aloop__timers *timers, size_t i,
                                       : earliest_of(&heap[child], end - child);
         if (!is_before(&heap[child], &entry))
             break;
-        put(timers, i, heap[child]);
+        heap[i] = heap[child];
         i = child;
     }
     put(timers, i, entry);
@@ -188,8 +207,10 @@ int aloop__timed_insert(struct aloop__timers *timers,
                         struct aloop__timed *timed, int64_t when_ns)
 {
     struct aloop__entry entry = {when_ns, timed};
-    size_t place = timed->place == PLACE_DUE ? 0 : timed->place;
+    size_t place = 0;
 
+    if (timed->place > 0 && timed->place != PLACE_DUE)
+        place = place_of(timers, timed);
     if (place == 0 && TOP + timers->count >= timers->room && grow(timers) < 0)
         return ALOOP_ENOMEM;
     if (timed->place == PLACE_DUE)
@@ -209,7 +230,7 @@ void aloop__timed_stop(struct aloop__timers *timers, struct aloop__timed *timed)
     if (timed->place == PLACE_DUE)
         aloop__timed_leave_due(timed);
     else if (timed->place > 0)
-        remove_entry(timers, timed->place);
+        remove_entry(timers, place_of(timers, timed));
 }
 
 /* Corrects the entry at the top until it is up to date.  Entries below it may

@@ -17,7 +17,8 @@ struct aloop__timed {
      * line of its handle. */
     int64_t when_ns;
     uint64_t order; /* Number of its start; breaks ties. */
-    size_t place;   /* Heap index, 0, or PLACE_DUE. */
+    /* Index of its heap entry or of a node below that, 0, or PLACE_DUE. */
+    size_t place;
     /* The others. */
     union {
         /* What its heap entry has.  The copy of the deadline spares a look at

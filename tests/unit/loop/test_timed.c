@@ -184,19 +184,18 @@ static void nothing_fires_because_of_entries_that_were_not_corrected(
 }
 
 static struct {
-    const struct aloop__timed *last;
+    int64_t last_ns;
+    uint64_t last_order;
     int fired, misplaced;
 } many;
 
 static void fire_many(struct aloop__timed *timed)
 {
-    const struct aloop__timed *last = many.last;
-
-    if (last != NULL &&
-        (timed->when_ns < last->when_ns ||
-         (timed->when_ns == last->when_ns && timed->order < last->order)))
+    if (timed->when_ns < many.last_ns ||
+        (timed->when_ns == many.last_ns && timed->order < many.last_order))
         many.misplaced++;
-    many.last = timed;
+    many.last_ns = timed->when_ns;
+    many.last_order = timed->order;
     many.fired++;
 }
 
@@ -224,6 +223,57 @@ static void many_objects_fire_by_their_deadlines_and_starts(void **state)
     assert_int_equal(aloop__timers_next(&timers), INT64_MAX);
 }
 
+static int64_t wanted_ns[COUNT]; /* -1: it must not fire. */
+
+static void fire_wanted(struct aloop__timed *timed)
+{
+    int64_t *wanted = &wanted_ns[timed - objects];
+
+    fire_many(timed);
+    many.misplaced += timed->when_ns != *wanted;
+    *wanted = -1;
+}
+
+static void start_wanted(int i, int64_t when_ns)
+{
+    wanted_ns[i] = when_ns;
+    start(i, when_ns);
+}
+
+/* An entry of the heap moves up when earlier ones fire, and must be found again
+ * by a stop and by a start at an earlier time. */
+static void objects_are_stopped_and_moved_while_others_fire(void **state)
+{
+    enum { END = 1000, CHANGES = COUNT / 100 };
+    uint64_t random = 1;
+
+    (void) state;
+    memset(&many, 0, sizeof many);
+    for (int i = 0; i < COUNT; i++) {
+        aloop__timed_init(&objects[i], fire_wanted);
+        start_wanted(i, i * 7919 % END);
+    }
+    for (int now_ns = 0; now_ns <= 2 * END; now_ns++) {
+        fire_until(now_ns);
+        for (int n = 0; n < CHANGES && now_ns < END; n++) {
+            int i;
+
+            random = random * UINT64_C(6364136223846793005) + 1;
+            i = (int) ((random >> 33) % COUNT);
+            if (random >> 62 != 0) {
+                start_wanted(i, now_ns + 1 + (int) (random >> 33) % END);
+                continue;
+            }
+            aloop__timed_stop(&timers, &objects[i]);
+            wanted_ns[i] = -1;
+        }
+    }
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(wanted_ns[i], -1);
+    assert_int_equal(many.misplaced, 0);
+    assert_int_equal(timers.count, 0);
+}
+
 int main(void)
 {
 #define QUEUE_TEST(name) \
@@ -238,6 +288,7 @@ int main(void)
         QUEUE_TEST(one_call_corrects_256_entries_at_most),
         QUEUE_TEST(nothing_fires_because_of_entries_that_were_not_corrected),
         QUEUE_TEST(many_objects_fire_by_their_deadlines_and_starts),
+        QUEUE_TEST(objects_are_stopped_and_moved_while_others_fire),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
