@@ -24,6 +24,9 @@ enum { ARITY = 4, ROOM_MIN = 64, SETTLE_MAX = 256 };
 /* The entries before this index are probably in a fast cache. */
 enum { FAST_END = 1024 };
 
+/* Those from SOON_BEGIN on, before SOON_END, are next but one to the top. */
+enum { SOON_BEGIN = TOP + 1 + ARITY, SOON_END = SOON_BEGIN + ARITY * ARITY };
+
 /* In one step the heap shrinks by one of so many parts of its size, but at
  * least by so many entries.  The allocator needs time for each page that it
  * gives back, and a whole heap of a million entries took some milliseconds. */
@@ -147,6 +150,16 @@ static inline void fetch_children(const struct aloop__entry *heap, size_t first,
         __builtin_prefetch(&heap[child + i * ARITY]);
 }
 
+/* Has the cache load the object of an entry that moves to `i`, if it will soon
+ * be at the top: firing it reads two lines. */
+static inline void fetch_object(size_t i, const struct aloop__timed *timed)
+{
+    if (i < SOON_BEGIN || i >= SOON_END)
+        return;
+    __builtin_prefetch(&timed->when_ns, 1);
+    __builtin_prefetch(&timed->fire, 1);
+}
+
 /* Puts an entry into the heap at `i`, which is free, or below it. */
 static void sift_down(struct aloop__timers *timers, size_t i,
                       struct aloop__entry entry)
@@ -161,6 +174,7 @@ static void sift_down(struct aloop__timers *timers, size_t i,
         if (!is_before(&heap[child], &entry))
             break;
         heap[i] = heap[child];
+        fetch_object(i, heap[i].timed);
         i = child;
     }
     put(timers, i, entry);
