@@ -13,6 +13,7 @@
 #include "loop/future.h"
 #include "loop/handle.h"
 #include "loop/host.h"
+#include "loop/quarantine.h"
 #include "loop/report.h"
 #include "loop/timed.h"
 
@@ -107,13 +108,14 @@ int aloop_timer_restart(aloop_timer *timer, int64_t delay_ns)
 
 static aloop_timer *new_timer(aloop *loop, aloop_timer_cb on_expire, void *arg)
 {
-    aloop_timer *timer = aloop__handle_new(loop, &timer_ops);
+    aloop_timer *timer = aloop__object_take(loop, sizeof *timer);
 
     if (timer == NULL)
         return NULL;
-    aloop__timed_init(&timer->timed, timer_due);
-    timer->on_expire = on_expire;
-    timer->arg = arg;
+    *timer = (aloop_timer){.timed.fire = timer_due,
+                           .on_expire = on_expire,
+                           .arg = arg};
+    aloop__handle_begin(&timer->handle, loop, &timer_ops);
     return timer;
 }
 

@@ -30,11 +30,7 @@ void *aloop__handle_new(aloop *loop, const struct aloop__handle_ops *ops)
     handle = aloop__object_new(loop, ops->size);
     if (handle == NULL)
         return NULL;
-    list_init(&handle->node);
-    list_push(&loop->handles, &handle->node);
-    handle->loop = loop;
-    handle->ops = ops;
-    handle->is_referenced = true;
+    aloop__handle_begin(handle, loop, ops);
     return handle;
 }
 

@@ -71,6 +71,17 @@ static inline const char *aloop__handle_name(const struct aloop__handle *handle)
                                          : handle->ops->name;
 }
 
+/* Makes a new handle known to its loop: it is referenced and inactive. */
+static inline void aloop__handle_begin(struct aloop__handle *handle,
+                                       aloop *loop,
+                                       const struct aloop__handle_ops *ops)
+{
+    list_push_new(&loop->handles, &handle->node);
+    handle->loop = loop;
+    handle->ops = ops;
+    handle->is_referenced = true;
+}
+
 /* Returns a zeroed handle of ops->size bytes, which is referenced and inactive.
  * Returns NULL if out of memory. */
 void *aloop__handle_new(aloop *loop, const struct aloop__handle_ops *ops);

@@ -42,4 +42,12 @@ static inline void *aloop__object_new(aloop *loop, size_t size)
     return object != NULL ? object : aloop__quarantine_take(loop, size);
 }
 
+/* Does the same without clearing the memory, inline for a constant size. */
+static inline void *aloop__object_take(aloop *loop, size_t size)
+{
+    void *object = aloop__slab_take_inline(&loop->slab, size);
+
+    return object != NULL ? object : aloop__quarantine_take(loop, size);
+}
+
 #endif
