@@ -71,6 +71,7 @@ static void peer_make(size_t times)
 
         fail_if(timer == NULL, "malloc");
         ev_timer_init(timer, on_expire, 3600, 0);
+        ev_now_update(loop); /* Otherwise it counts from the last turn. */
         ev_timer_start(loop, timer);
         ev_timer_stop(loop, timer);
         free(timer);
