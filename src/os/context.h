@@ -69,6 +69,19 @@ bool aloop__context_can_repeat(void);
  * words of the caller.  When it is resumed, it calls aloop__context_renew(). */
 void aloop__context_repeat(struct aloop__context *context);
 
+/* Returns whether aloop__context_call() works.  Not where a checker has to see
+ * each begin and each end, and not with ucontext. */
+bool aloop__context_can_call(void);
+
+/* Suspends `from`, which is running, and calls run(arg) on the stack [low,
+ * low + size).  Returns when `from` is resumed.  The function begins a new
+ * context, which has the floating-point control words of the caller, and calls
+ * aloop__context_renew() first.  By its return the new context ends, and the
+ * one that it returns is resumed.  If that is `from`, and the new context was
+ * not suspended in between, the processor predicts all returns right. */
+void aloop__context_call(struct aloop__context *from, void *low, size_t size,
+                         struct aloop__context *(*run)(void *arg), void *arg);
+
 /* Frees what a context holds besides its stack.  The context has ended, was
  * never started, or is freed while it is suspended.  Must be called from
  * another context. */

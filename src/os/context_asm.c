@@ -32,6 +32,9 @@
 
 #include "os/context_hooks.h"
 
+_Static_assert(offsetof(struct aloop__context, sp) == 0,
+               "aloop__context_launch() finds the stack pointer at 0");
+
 #if defined(__ARM_FEATURE_GCS_DEFAULT)
 #error "build this file with -mbranch-protection=pac-ret+bti"
 #endif
@@ -58,6 +61,11 @@
 /* Pushes the frame, stores its address in *ret_sp, and resumes the frame at
  * `sp`. */
 void aloop__context_jump(void **ret_sp, void *sp)
+    __attribute__((visibility("hidden")));
+/* Pushes the frame, stores its address in *ret_sp, and calls run(arg) with the
+ * stack pointer `top`.  Then resumes the context that run() has returned. */
+void aloop__context_launch(void **ret_sp, void *top,
+                           struct aloop__context *(*run)(void *arg), void *arg)
     __attribute__((visibility("hidden")));
 /* The return address of a prepared frame; not a function to call. */
 extern const char aloop__context_boot[] __attribute__((visibility("hidden")));
@@ -96,18 +104,21 @@ HOOK uintptr_t control_words(void)
     "popq %" #register "\n.cfi_adjust_cfa_offset -8\n"                         \
     ".cfi_restore %" #register "\n"
 
+#define SUSPEND                                                                \
+    "endbr64\n"                                                                \
+    PUSH(rbp) PUSH(rbx) PUSH(r12) PUSH(r13) PUSH(r14) PUSH(r15)                \
+    "subq $8, %rsp\n"                                                          \
+    ".cfi_adjust_cfa_offset 8\n"                                               \
+    "stmxcsr (%rsp)\n"                                                         \
+    "fnstcw 4(%rsp)\n"                                                         \
+    "movq %rsp, (%rdi)\n"
+
 __asm__(FUNCTION(aloop__context_jump)
-    "endbr64\n"
-    PUSH(rbp) PUSH(rbx) PUSH(r12) PUSH(r13) PUSH(r14) PUSH(r15)
-    "subq $8, %rsp\n"
-    ".cfi_adjust_cfa_offset 8\n"
-    "stmxcsr (%rsp)\n"
-    "fnstcw 4(%rsp)\n"
+    SUSPEND
     "movl (%rsp), %eax\n"
     "movzwl 4(%rsp), %ecx\n"
-    "movq %rsp, (%rdi)\n"
     "movq %rsi, %rsp\n"
-    "xorl (%rsp), %eax\n"
+    "9: xorl (%rsp), %eax\n"
     "testl $0xffc0, %eax\n" /* All but the status bits. */
     "jne 3f\n"
     "1: cmpw 4(%rsp), %cx\n"
@@ -125,6 +136,25 @@ __asm__(FUNCTION(aloop__context_jump)
     "fldcw 4(%rsp)\n"
     "jmp 2b\n"
     FUNCTION_END(aloop__context_jump)
+
+    /* The words below the stack pointer are not overwritten by signals. */
+    FUNCTION(aloop__context_launch)
+    SUSPEND
+    ".cfi_remember_state\n"
+    ".cfi_undefined rip\n"
+    "movq %rsi, %rsp\n"
+    "xorl %ebp, %ebp\n"
+    "movq %rcx, %rdi\n"
+    "call *%rdx\n"
+    "movq (%rax), %rdx\n"
+    "stmxcsr -8(%rsp)\n"
+    "fnstcw -4(%rsp)\n"
+    "movl -8(%rsp), %eax\n"
+    "movzwl -4(%rsp), %ecx\n"
+    "movq %rdx, %rsp\n"
+    ".cfi_restore_state\n"
+    "jmp 9b\n"
+    FUNCTION_END(aloop__context_launch)
 
     FUNCTION(aloop__context_boot)
     ".cfi_undefined rip\n"
@@ -195,21 +225,25 @@ HOOK uintptr_t signed_return(uintptr_t address, uintptr_t sp)
     "ldp " #one ", " #two ", [sp, #" #at "]\n"                                 \
     ".cfi_restore " #one "\n.cfi_restore " #two "\n"
 
-__asm__(FUNCTION(aloop__context_jump)
-    "hint #34\n" /* bti c: far calls arrive through an indirect branch. */
-    SIGN
-    "sub sp, sp, #176\n"
-    ".cfi_adjust_cfa_offset 176\n"
-    SAVE(x19, x20, 16) SAVE(x21, x22, 32) SAVE(x23, x24, 48)
-    SAVE(x25, x26, 64) SAVE(x27, x28, 80) SAVE(x29, x30, 96)
-    SAVE(d8, d9, 112) SAVE(d10, d11, 128)
-    SAVE(d12, d13, 144) SAVE(d14, d15, 160)
-    "mrs x9, fpcr\n"
-    "str x9, [sp]\n"
-    "mov x10, sp\n"
+/* The hint is bti c: far calls arrive through an indirect branch. */
+#define SUSPEND                                                                \
+    "hint #34\n"                                                               \
+    SIGN                                                                       \
+    "sub sp, sp, #176\n"                                                       \
+    ".cfi_adjust_cfa_offset 176\n"                                             \
+    SAVE(x19, x20, 16) SAVE(x21, x22, 32) SAVE(x23, x24, 48)                   \
+    SAVE(x25, x26, 64) SAVE(x27, x28, 80) SAVE(x29, x30, 96)                   \
+    SAVE(d8, d9, 112) SAVE(d10, d11, 128)                                      \
+    SAVE(d12, d13, 144) SAVE(d14, d15, 160)                                    \
+    "mrs x9, fpcr\n"                                                           \
+    "str x9, [sp]\n"                                                           \
+    "mov x10, sp\n"                                                            \
     "str x10, [x0]\n"
+
+__asm__(FUNCTION(aloop__context_jump)
+    SUSPEND
     "mov sp, x1\n"
-    "ldr x10, [sp]\n"
+    "9: ldr x10, [sp]\n"
     "cmp x9, x10\n"
     "b.eq 1f\n"
     "msr fpcr, x10\n"
@@ -223,6 +257,21 @@ __asm__(FUNCTION(aloop__context_jump)
     CHECK
     "ret\n"
     FUNCTION_END(aloop__context_jump)
+
+    FUNCTION(aloop__context_launch)
+    SUSPEND
+    ".cfi_remember_state\n"
+    ".cfi_undefined x30\n"
+    "mov sp, x1\n"
+    "mov x29, #0\n"
+    "mov x0, x3\n"
+    "blr x2\n"
+    "mrs x9, fpcr\n"
+    "ldr x10, [x0]\n"
+    "mov sp, x10\n"
+    ".cfi_restore_state\n"
+    "b 9b\n"
+    FUNCTION_END(aloop__context_launch)
 
     FUNCTION(aloop__context_boot)
     ".cfi_undefined x30\n"
@@ -262,21 +311,24 @@ HOOK uintptr_t control_words(void)
 #define LOAD_FLOAT(register, at)                                               \
     "fld " #register ", " #at "(sp)\n.cfi_restore " #register "\n"
 
-__asm__(FUNCTION(aloop__context_jump)
-    "addi sp, sp, -208\n"
-    ".cfi_adjust_cfa_offset 208\n"
-    SAVE(ra, 0) SAVE(s0, 8) SAVE(s1, 16) SAVE(s2, 24) SAVE(s3, 32)
-    SAVE(s4, 40) SAVE(s5, 48) SAVE(s6, 56) SAVE(s7, 64) SAVE(s8, 72)
-    SAVE(s9, 80) SAVE(s10, 88) SAVE(s11, 96)
-    SAVE_FLOAT(fs0, 104) SAVE_FLOAT(fs1, 112) SAVE_FLOAT(fs2, 120)
-    SAVE_FLOAT(fs3, 128) SAVE_FLOAT(fs4, 136) SAVE_FLOAT(fs5, 144)
-    SAVE_FLOAT(fs6, 152) SAVE_FLOAT(fs7, 160) SAVE_FLOAT(fs8, 168)
-    SAVE_FLOAT(fs9, 176) SAVE_FLOAT(fs10, 184) SAVE_FLOAT(fs11, 192)
-    "frrm t0\n"
-    "sd t0, 200(sp)\n"
+#define SUSPEND                                                                \
+    "addi sp, sp, -208\n"                                                      \
+    ".cfi_adjust_cfa_offset 208\n"                                             \
+    SAVE(ra, 0) SAVE(s0, 8) SAVE(s1, 16) SAVE(s2, 24) SAVE(s3, 32)             \
+    SAVE(s4, 40) SAVE(s5, 48) SAVE(s6, 56) SAVE(s7, 64) SAVE(s8, 72)           \
+    SAVE(s9, 80) SAVE(s10, 88) SAVE(s11, 96)                                   \
+    SAVE_FLOAT(fs0, 104) SAVE_FLOAT(fs1, 112) SAVE_FLOAT(fs2, 120)             \
+    SAVE_FLOAT(fs3, 128) SAVE_FLOAT(fs4, 136) SAVE_FLOAT(fs5, 144)             \
+    SAVE_FLOAT(fs6, 152) SAVE_FLOAT(fs7, 160) SAVE_FLOAT(fs8, 168)             \
+    SAVE_FLOAT(fs9, 176) SAVE_FLOAT(fs10, 184) SAVE_FLOAT(fs11, 192)           \
+    "frrm t0\n"                                                                \
+    "sd t0, 200(sp)\n"                                                         \
     "sd sp, 0(a0)\n"
+
+__asm__(FUNCTION(aloop__context_jump)
+    SUSPEND
     "mv sp, a1\n"
-    "ld t1, 200(sp)\n"
+    "9: ld t1, 200(sp)\n"
     "beq t0, t1, 1f\n"
     "fsrm t1\n"
     "1:\n"
@@ -291,6 +343,20 @@ __asm__(FUNCTION(aloop__context_jump)
     ".cfi_adjust_cfa_offset -208\n"
     "ret\n"
     FUNCTION_END(aloop__context_jump)
+
+    FUNCTION(aloop__context_launch)
+    SUSPEND
+    ".cfi_remember_state\n"
+    ".cfi_undefined ra\n"
+    "mv sp, a1\n"
+    "li s0, 0\n"
+    "mv a0, a3\n"
+    "jalr a2\n"
+    "ld sp, 0(a0)\n"
+    ".cfi_restore_state\n"
+    "frrm t0\n"
+    "j 9b\n"
+    FUNCTION_END(aloop__context_launch)
 
     FUNCTION(aloop__context_boot)
     ".cfi_undefined ra\n"
@@ -409,6 +475,23 @@ bool aloop__context_can_repeat(void)
 void aloop__context_repeat(struct aloop__context *context)
 {
     ((uintptr_t *) context->sp)[WORD_CONTROL] = control_words();
+}
+
+bool aloop__context_can_call(void)
+{
+    return !tools_hide_stacks() && !WITH_TSAN;
+}
+
+UNINSTRUMENTED void aloop__context_call(
+    struct aloop__context *from, void *low, size_t size,
+    struct aloop__context *(*run)(void *arg), void *arg)
+{
+    uintptr_t top = ((uintptr_t) low + size) & ~(uintptr_t) 15;
+    struct hook_kept kept;
+
+    hook_keep(&kept);
+    aloop__context_launch(&from->sp, (void *) top, run, arg);
+    hook_restore(&kept);
 }
 
 void aloop__context_fini(struct aloop__context *context)

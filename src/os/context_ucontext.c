@@ -119,6 +119,21 @@ void aloop__context_repeat(struct aloop__context *context)
     (void) context;
 }
 
+bool aloop__context_can_call(void)
+{
+    return false;
+}
+
+void aloop__context_call(struct aloop__context *from, void *low, size_t size,
+                         struct aloop__context *(*run)(void *arg), void *arg)
+{
+    (void) from;
+    (void) low;
+    (void) size;
+    (void) run;
+    (void) arg;
+}
+
 void aloop__context_fini(struct aloop__context *context)
 {
     hook_fini(context);

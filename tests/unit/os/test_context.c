@@ -572,6 +572,151 @@ static void many_flows_in_random_order_keep_their_values(void **state)
         end(&f.flows[i]);
 }
 
+/* Contexts that are called. */
+
+static struct aloop__context *run_called(void *arg)
+{
+    struct flow *flow = arg;
+
+    aloop__context_renew();
+    flow->body(flow);
+    flow->is_over = true;
+    return &f.thread;
+}
+
+/* Calls the body of a flow on a stack of its own, until it first waits. */
+static struct flow *call(int number, void (*body)(struct flow *flow))
+{
+    struct flow *flow = &f.flows[number];
+
+    if (!aloop__context_can_call())
+        skip();
+    flow->number = number;
+    flow->body = body;
+    assert_int_equal(aloop__stack_get(f.stacks, 0, &flow->stack), 0);
+    aloop__context_call(&f.thread, flow->stack.low, flow->stack.size,
+                        run_called, flow);
+    return flow;
+}
+
+static void a_called_flow_returns_to_its_caller(void **state)
+{
+    (void) state;
+    misaligned = 1;
+    struct flow *flow = call(0, use_aligned_locals);
+
+    assert_true(flow->is_over);
+    assert_int_equal(misaligned, 0);
+    assert_string_equal(text, "0.333 2.5");
+    end(flow);
+}
+
+static void a_called_flow_can_wait_and_continue(void **state)
+{
+    (void) state;
+    struct flow *one = call(0, trace_thrice), *two = call(1, trace_thrice);
+
+    while (!one->is_over || !two->is_over) {
+        switch_to_the_other(one);
+        switch_to_the_other(two);
+    }
+
+    assert_string_equal(f.trace, "ababab");
+    end(one);
+    end(two);
+}
+
+static void call_the_second(struct flow *flow)
+{
+    struct flow *second = &f.flows[1];
+
+    (void) flow;
+    second->number = 1;
+    second->body = trace_thrice;
+    assert_int_equal(aloop__stack_get(f.stacks, 0, &second->stack), 0);
+    trace(0);
+    aloop__context_call(&flow->context, second->stack.low, second->stack.size,
+                        run_called, second);
+    trace(0);
+}
+
+/* The second one waits and ends in the thread, not in the flow that has called
+ * it. */
+static void a_called_flow_can_return_to_another_than_its_caller(void **state)
+{
+    struct flow *two = &f.flows[1];
+
+    (void) state;
+    struct flow *one = call(0, call_the_second);
+    while (!two->is_over)
+        resume(two);
+    resume(one);
+
+    assert_string_equal(f.trace, "abbba");
+    assert_true(one->is_over);
+    end(one);
+    end(two);
+}
+
+static void leave_another_state(struct flow *flow)
+{
+    roundings[flow->number] = rounding();
+    errors[flow->number] = errno;
+    caught[flow->number] = exceptions.caught;
+    set_rounding(TOWARDS_ZERO);
+    errno = ENOTTY;
+    exceptions.caught = flow;
+}
+
+static void a_called_flow_inherits_the_rounding_mode_and_nothing_else(
+    void **state)
+{
+    (void) state;
+    set_rounding(UPWARD);
+    errno = EPERM;
+    exceptions.caught = &f;
+    struct flow *flow = call(0, leave_another_state);
+    unsigned mine = rounding();
+    int error = errno;
+    void *kept = exceptions.caught;
+
+    set_rounding(NEAREST);
+    exceptions.caught = NULL;
+    assert_int_equal(roundings[0], UPWARD);
+    assert_int_equal(errors[0], 0);
+    assert_null(caught[0]);
+    assert_int_equal(mine, UPWARD);
+    assert_int_equal(error, EPERM);
+    assert_ptr_equal(kept, &f);
+    end(flow);
+}
+
+static struct flow *called;
+
+static void call_at_first(struct flow *flow)
+{
+    (void) flow;
+    if (called == NULL)
+        called = call(0, keep_values);
+    else
+        switch_to_the_other(called);
+}
+
+static void preserved_registers_hold_their_values_in_a_call(void **state)
+{
+    volatile unsigned long seed = 999331;
+
+    (void) state;
+    called = NULL;
+    bool is_kept = values_survive(call_at_first, NULL, &seed);
+    while (!called->is_over)
+        resume(called);
+
+    assert_true(is_kept);
+    assert_true(has_survived[0]);
+    end(called);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -589,6 +734,11 @@ int main(void)
         TEST(longjmp_works_within_a_flow),
         TEST(a_flow_can_be_freed_at_any_time),
         TEST(many_flows_in_random_order_keep_their_values),
+        TEST(a_called_flow_returns_to_its_caller),
+        TEST(a_called_flow_can_wait_and_continue),
+        TEST(a_called_flow_can_return_to_another_than_its_caller),
+        TEST(a_called_flow_inherits_the_rounding_mode_and_nothing_else),
+        TEST(preserved_registers_hold_their_values_in_a_call),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
