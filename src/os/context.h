@@ -61,14 +61,6 @@ bool aloop__context_is_like(const struct aloop__context *home);
  * is in its first frame. */
 void aloop__context_renew(void);
 
-/* Returns whether a context may begin again after its end.  Not where a checker
- * has to see each begin and each end. */
-bool aloop__context_can_repeat(void);
-
-/* Prepares a suspended context to begin again, with the floating-point control
- * words of the caller.  When it is resumed, it calls aloop__context_renew(). */
-void aloop__context_repeat(struct aloop__context *context);
-
 /* Returns whether aloop__context_call() works.  Not where a checker has to see
  * each begin and each end, and not with ucontext. */
 bool aloop__context_can_call(void);

@@ -467,16 +467,6 @@ UNINSTRUMENTED void aloop__context_renew(void)
     hook_renew();
 }
 
-bool aloop__context_can_repeat(void)
-{
-    return !tools_hide_stacks() && !WITH_TSAN;
-}
-
-void aloop__context_repeat(struct aloop__context *context)
-{
-    ((uintptr_t *) context->sp)[WORD_CONTROL] = control_words();
-}
-
 bool aloop__context_can_call(void)
 {
     return !tools_hide_stacks() && !WITH_TSAN;

@@ -108,17 +108,6 @@ UNINSTRUMENTED void aloop__context_renew(void)
     hook_renew();
 }
 
-/* What getcontext() saves cannot be changed. */
-bool aloop__context_can_repeat(void)
-{
-    return false;
-}
-
-void aloop__context_repeat(struct aloop__context *context)
-{
-    (void) context;
-}
-
 bool aloop__context_can_call(void)
 {
     return false;

@@ -18,10 +18,13 @@
  *
  * A task gets its stack when it first runs, so that a series of short tasks
  * reuses one that is still in the cache.  A task that ends on its own stack
- * cannot give it back.  It leaves the stack in loop->switching, where the next
- * task on it finds it.  One of the usual size is kept there, with its first
- * frame: the next task that begins resumes that frame.  Any other is given back
- * by what runs next. */
+ * cannot give it back.  It leaves the stack in loop->switching.  One of the
+ * usual size is kept there for the next task that begins.  Any other is given
+ * back by what runs next.
+ *
+ * A new task is called on its stack by what waits, and returns to what runs
+ * next (aloop__context_call).  A task that is awaited and does not wait itself
+ * thus costs little more than a call. */
 
 #include "task/switch.h"
 
@@ -41,11 +44,11 @@ enum { AHEAD = 3 }; /* See fetch_following(). */
 struct aloop__switching {
     struct aloop__context home; /* Of the loop, while a task runs. */
     /* What the last task that has ended ran on.  `stack.low` is NULL if there
-     * is nothing to give back. */
+     * is nothing to give back.  `left` is not used if contexts are called. */
     struct aloop__context left;
     struct aloop__stack stack;
-    bool is_kept; /* `left` waits in end_and_go_on() for a new task. */
-    bool can_keep;
+    bool is_kept;  /* `stack` waits for a new task. */
+    bool can_call; /* New contexts are called; see aloop__context_call(). */
 };
 
 int aloop__switching_open(aloop *loop)
@@ -54,7 +57,8 @@ int aloop__switching_open(aloop *loop)
     if (loop->switching == NULL)
         return ALOOP_ENOMEM;
     aloop__context_init_thread(&loop->switching->home);
-    loop->switching->can_keep = aloop__context_can_repeat();
+    loop->switching->can_call = loop->debug == NULL &&
+                                aloop__context_can_call();
     return 0;
 }
 
@@ -163,101 +167,126 @@ static void task_runs(aloop *loop, struct aloop__task *task)
     loop->current = task;
 }
 
-/* Ends a task on its own stack, and leaves that stack to what runs next.
- * Returns the next task that is to run on the same stack, if there is one. */
+/* Leaves the stack of a task that has ended to what runs next. */
+static void leave_stack(aloop *loop, const struct aloop__stack *stack,
+                        bool may_keep)
+{
+    struct aloop__switching *switching = loop->switching;
+
+    if (switching->is_kept)
+        give_left_stack(loop);
+    switching->stack = *stack;
+    switching->is_kept = may_keep && switching->can_call;
+}
+
+/* Ends a task on its own stack.  Returns the next task that is to run on the
+ * same stack.  If there is none, leaves the stack and returns NULL; then
+ * loop->current is the task that continues, or NULL. */
 static struct aloop__task *end_and_go_on(struct aloop__task *task)
 {
     aloop *loop = task->future.loop;
     struct aloop__switching *switching = loop->switching;
-    struct aloop__context *to = &switching->home;
+    struct aloop__stack stack = task->stack;
     size_t stack_size = task->stack_size;
-    bool may_go_on = false;
 
     loop->current = NULL;
-    if (switching->is_kept)
-        give_left_stack(loop);
-    switching->left = task->context;
-    switching->stack = task->stack;
+    if (!switching->can_call)
+        switching->left = task->context;
     task->stack.low = NULL;
     end_task(task, task->result);
     task = next_task(loop);
-    if (task != NULL && task->state == TASK_WAITING) {
+    if (task != NULL && task->state == TASK_NEW &&
+        task->stack_size == stack_size &&
+        aloop__context_is_like(&switching->home)) {
         task_runs(loop, task);
-        to = &task->context;
-    } else if (task != NULL && task->stack_size == stack_size &&
-               aloop__context_is_like(&switching->home)) {
+        task->stack = stack;
+        if (!switching->can_call)
+            task->context = switching->left;
+        return task;
+    }
+    if (task != NULL && task->state == TASK_WAITING)
         task_runs(loop, task);
-        may_go_on = true;
-    }
-    if (!may_go_on) {
-        switching->is_kept = switching->can_keep && stack_size == 0;
-        if (!switching->is_kept)
-            aloop__context_switch_last(&switching->left, to);
-        aloop__context_switch(&switching->left, to);
-    }
-    aloop__context_renew();
-    task = loop->current;
-    task->context = switching->left;
-    task->stack = switching->stack;
-    switching->stack.low = NULL;
-    switching->is_kept = false;
-    return task;
+    leave_stack(loop, &stack, stack_size == 0);
+    return NULL;
 }
 
-/* The first frame of every task, and of those that run on the same stack later.
- * It does not return, because there is no frame to return to. */
-static void task_boot(void *arg)
+/* Runs a task and those that follow on the same stack.  Returns the context
+ * that continues then. */
+static struct aloop__context *run_tasks(void *arg)
 {
     struct aloop__task *task = arg;
     aloop *loop = task->future.loop;
 
-    for (;;) {
+    do {
+        aloop__context_renew();
         task->result = task->fn(loop, task->arg);
         task->state = TASK_ENDED;
         if (loop->debug != NULL) /* aloop__task_resumed() sees the state. */
-            aloop__context_switch_last(&task->context, &loop->switching->home);
+            return &loop->switching->home;
         task = end_and_go_on(task);
-    }
+    } while (task != NULL);
+    return loop->current != NULL ? &loop->current->context
+                                 : &loop->switching->home;
 }
 
-/* Gives a task its stack and prepares its first frame, just before its first
- * run.  The pool of stacks is created for the first task of the loop.  Without
- * a stack, after an error, `stack.low` remains NULL. */
-static int start_task(struct aloop__task *task)
+/* The first frame of a context that was not called.  It does not return,
+ * because there is no frame to return to. */
+static void task_boot(void *arg)
+{
+    struct aloop__task *task = arg;
+    aloop *loop = task->future.loop;
+    struct aloop__context *to = run_tasks(arg);
+
+    aloop__context_switch_last(loop->debug != NULL ? &loop->current->context
+                                                   : &loop->switching->left,
+                               to);
+}
+
+/* Gives a task its stack and, unless it is called, its first frame, just before
+ * its first run.  The pool of stacks is
+ * created for the first task of the loop.  Another task may be suspended, whose
+ * errno may not change.  Without a stack, after an error, `stack.low` remains
+ * NULL. */
+NOINLINE static int take_stack(struct aloop__task *task)
 {
     aloop *loop = task->future.loop;
-    int error = 0;
+    int error = errno, result = 0;
 
     if (loop->stacks == NULL)
-        error = aloop__stacks_open(&loop->alloc, loop->options.stack_size,
-                                   &loop->stacks);
-    if (error == 0)
-        error = aloop__stack_get(loop->stacks, task->stack_size, &task->stack);
-    if (error == 0)
+        result = aloop__stacks_open(&loop->alloc, loop->options.stack_size,
+                                    &loop->stacks);
+    if (result == 0)
+        result = aloop__stack_get(loop->stacks, task->stack_size, &task->stack);
+    if (result == 0 && !loop->switching->can_call)
         aloop__context_init(&task->context, task->stack.low, task->stack.size,
                             task_boot, task);
-    return error;
-}
-
-/* The same while another task may be suspended, whose errno may not change. */
-NOINLINE static int start_apart(struct aloop__task *task)
-{
-    int error = errno, result = start_task(task);
-
     errno = error;
     return result;
 }
 
-/* Returns the context in which a new task begins, which is the one that was
- * kept or one of its own.  Returns NULL if there is no memory for it. */
-static struct aloop__context *begin_context(struct aloop__task *task)
+/* Suspends `from` and begins a new task, on the stack that was kept or on one
+ * of its own.  Returns false if there is no memory for it; otherwise true when
+ * `from` is resumed. */
+static bool begin_task(struct aloop__context *from, struct aloop__task *task)
 {
-    struct aloop__switching *switching = task->future.loop->switching;
+    aloop *loop = task->future.loop;
+    struct aloop__switching *switching = loop->switching;
 
-    if (!switching->is_kept || task->stack_size > 0)
-        return start_apart(task) < 0 ? NULL : &task->context;
-    aloop__context_repeat(&switching->left);
-    return &switching->left;
+    if (switching->is_kept && task->stack_size == 0) {
+        task->stack = switching->stack;
+        switching->stack.low = NULL;
+        switching->is_kept = false;
+    } else if (take_stack(task) < 0) {
+        return false;
+    }
+    task_runs(loop, task);
+    if (switching->can_call) {
+        aloop__context_call(from, task->stack.low, task->stack.size, run_tasks,
+                            task);
+    } else {
+        aloop__context_switch(from, &task->context);
+    }
+    return true;
 }
 
 /* The checks of a debug loop come while the task is still loop->current and has
@@ -269,16 +298,17 @@ void aloop__task_resumed(struct aloop__ready *ready)
     struct aloop__task *task =
         CONTAINER_OF(ready, struct aloop__task, awaiter.ready);
     aloop *loop = task->future.loop;
-    struct aloop__context *to = task->state == TASK_NEW ? begin_context(task)
-                                                        : &task->context;
 
-    if (to == NULL) {
-        task->state = TASK_ENDED;
-        end_task(task, ALOOP_ENOMEM); /* As the contract states. */
-        return;
+    if (task->state == TASK_NEW) {
+        if (!begin_task(&loop->switching->home, task)) {
+            task->state = TASK_ENDED;
+            end_task(task, ALOOP_ENOMEM); /* As the contract states. */
+            return;
+        }
+    } else {
+        task_runs(loop, task);
+        aloop__context_switch(&loop->switching->home, &task->context);
     }
-    task_runs(loop, task);
-    aloop__context_switch(&loop->switching->home, to);
     if (loop->debug != NULL) {
         aloop__overrun_check(task);
         aloop__debug_called_task(&task->future);
@@ -289,32 +319,25 @@ void aloop__task_resumed(struct aloop__ready *ready)
         end_task(task, task->result);
 }
 
-/* Returns the context that continues while the running task waits. */
-static struct aloop__context *context_after(aloop *loop)
-{
-    struct aloop__context *home = &loop->switching->home, *to;
-    struct aloop__task *next = next_task(loop);
-
-    if (next == NULL)
-        return home;
-    to = &next->context;
-    if (next->state == TASK_NEW)
-        to = aloop__context_is_like(home) ? begin_context(next) : NULL;
-    if (to == NULL) /* If it cannot start, the loop tries again, and ends it. */
-        return home;
-    task_runs(loop, next);
-    return to;
-}
-
+/* If the next task is new and cannot start here, the loop tries again, and ends
+ * it. */
 void aloop__task_suspend(aloop *loop)
 {
-    struct aloop__task *task = loop->current;
-    struct aloop__context *to;
+    struct aloop__task *task = loop->current, *next;
+    struct aloop__context *home = &loop->switching->home;
 
     task->state = TASK_WAITING;
     task->streak = 0;
-    to = context_after(loop);
-    if (to != &task->context)
-        aloop__context_switch(&task->context, to);
+    next = next_task(loop);
+    if (next == NULL) {
+        aloop__context_switch(&task->context, home);
+    } else if (next->state != TASK_NEW) {
+        task_runs(loop, next);
+        if (next != task)
+            aloop__context_switch(&task->context, &next->context);
+    } else if (!aloop__context_is_like(home) ||
+               !begin_task(&task->context, next)) {
+        aloop__context_switch(&task->context, home);
+    }
     put_left_stack(loop);
 }
