@@ -181,6 +181,9 @@ struct aloop {
      * since then; see turn.c. */
     uint8_t vain_looks;
     unsigned skipped; /* Turns since the reactor was last asked. */
+    /* The item with which the last of these turns began that was counted.  NULL
+     * after aloop__turn_was_counted(); it is only compared. */
+    const struct aloop__node *counted;
     /* The last turns were so short that not each has to read the clock. */
     bool is_brisk;
     bool is_lazy;                /* The turn may be left after its batch. */

@@ -162,6 +162,7 @@ static int64_t time_left(aloop *loop, int64_t max_wait_ns)
 }
 
 /* Reads the clock, and returns whether the reactor was asked a short time ago.
+ * If not, this turn asks it.
  * A task may be running, whose errno the clock of the application may change.
  * The clock does not go back, and the differences always fit an unsigned
  * type. */
@@ -174,23 +175,23 @@ NOINLINE static bool check_clock(aloop *loop)
     errno = error;
     loop->is_brisk = (uint64_t) now_ns - (uint64_t) before_ns <
                      (uint64_t) brisk_ns;
-    return (uint64_t) now_ns - (uint64_t) loop->waited_ns < (uint64_t) skip_ns;
-}
-
-/* Counts an attempt to skip the call of the reactor.  Returns whether this turn
- * may skip it. */
-static inline bool try_skip(aloop *loop)
-{
-    if (list_is_empty(&loop->ready) || loop->is_stopping ||
-        ++loop->skipped > TURN_SKIPS_MAX)
-        return false;
-    if (loop->is_brisk && !aloop__timers_can_pass(&loop->timers) &&
-        loop->skipped % CLOCK_SKIPS != 0)
-        return true;
-    if (check_clock(loop))
+    if ((uint64_t) now_ns - (uint64_t) loop->waited_ns < (uint64_t) skip_ns)
         return true;
     aloop__turn_look(loop);
     return false;
+}
+
+/* Counts an attempt to skip the call of the reactor, as `turns`.  Returns
+ * whether this turn may skip it. */
+static inline bool try_skip(aloop *loop, unsigned turns)
+{
+    if (list_is_empty(&loop->ready) || loop->is_stopping ||
+        (loop->skipped += turns) > TURN_SKIPS_MAX)
+        return false;
+    if (loop->is_brisk && !aloop__timers_can_pass(&loop->timers) &&
+        (turns == 0 || loop->skipped % CLOCK_SKIPS != 0))
+        return true;
+    return check_clock(loop);
 }
 
 /* Returns whether the phases of this turn after its batch have nothing to do,
@@ -205,19 +206,21 @@ static inline bool is_turn_quiet(const aloop *loop)
 
 /* Tries to skip the rest of this turn.  Returns whether the next one may begin
  * instead.  The turn must be lazy. */
-static inline bool try_begin_again(aloop *loop)
+static inline bool try_begin_again(aloop *loop, unsigned turns)
 {
-    return is_turn_quiet(loop) && try_skip(loop);
+    return is_turn_quiet(loop) && try_skip(loop, turns);
 }
 
 /* See turn.h.  Timers that are due come before the next batch, and are not
  * fired on the stack of a task. */
-NOINLINE struct aloop__ready *aloop__turn_next_of_next(aloop *loop)
+struct aloop__ready *aloop__turn_next_of_next(aloop *loop, unsigned turns)
 {
-    if (!loop->is_lazy || !try_begin_again(loop) ||
+    if (!loop->is_lazy || !try_begin_again(loop, turns) ||
         aloop__timers_next(&loop->timers) <= loop->floor_ns)
         return NULL;
     take_batch(loop);
+    if (turns > 0)
+        loop->counted = loop->batch.next;
     return CONTAINER_OF(loop->batch.next, struct aloop__ready, node);
 }
 
@@ -315,7 +318,7 @@ static NOINLINE void run_queued(aloop *loop)
         run_timers(loop);
         run_batch(loop);
     } while (loop->is_lazy && !aloop__is_foreign(loop) &&
-             try_begin_again(loop));
+             try_begin_again(loop, 1));
 }
 
 /* turn_end() is a cleanup, because a callback of the application may leave the
@@ -337,7 +340,7 @@ static int run_turn(aloop *loop, int64_t max_wait_ns, bool is_lazy)
     if (aloop__has_posts(loop))
         aloop__wake_hooks_run(loop);
     flush(loop);
-    if (!is_lazy || !try_skip(loop))
+    if (!is_lazy || !try_skip(loop, 1))
         error = wait_and_dispatch(loop, max_wait_ns, is_lazy);
     flush(loop);
     deliver_reports(loop);

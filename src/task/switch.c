@@ -49,6 +49,8 @@ struct aloop__switching {
     struct aloop__stack stack;
     bool is_kept;  /* `stack` waits for a new task. */
     bool can_call; /* New contexts are called; see aloop__context_call(). */
+    /* How much the turn of the task that begins counts when it ends. */
+    uint8_t turns;
 };
 
 int aloop__switching_open(aloop *loop)
@@ -121,9 +123,9 @@ static void end_task(struct aloop__task *task, ssize_t result)
 }
 
 /* Returns the task that the loop would run next, or NULL. */
-static inline struct aloop__task *next_task(aloop *loop)
+static inline struct aloop__task *next_task(aloop *loop, unsigned turns)
 {
-    struct aloop__ready *ready = aloop__turn_next(loop);
+    struct aloop__ready *ready = aloop__turn_next(loop, turns);
 
     return ready != NULL && ready->run == aloop__task_resumed
                ? CONTAINER_OF(ready, struct aloop__task, awaiter.ready)
@@ -156,14 +158,15 @@ static inline __attribute__((always_inline)) void fetch_following(
 }
 
 /* Makes it the one that runs.  The caller switches to it. */
-static void task_runs(aloop *loop, struct aloop__task *task)
+static void task_runs(aloop *loop, struct aloop__task *task,
+                      enum aloop__task_state state)
 {
     struct aloop__node *node = &task->awaiter.ready.node;
 
     fetch_following(loop, node);
     list_remove(node);
     aloop__calling(loop);
-    task->state = TASK_RUNNING;
+    task->state = (uint8_t) state;
     loop->current = task;
 }
 
@@ -181,8 +184,10 @@ static void leave_stack(aloop *loop, const struct aloop__stack *stack,
 
 /* Ends a task on its own stack.  Returns the next task that is to run on the
  * same stack.  If there is none, leaves the stack and returns NULL; then
- * loop->current is the task that continues, or NULL. */
-static struct aloop__task *end_and_go_on(struct aloop__task *task)
+ * loop->current is the task that continues, or NULL.
+ * `turns` is how much this turn counts. */
+static struct aloop__task *end_and_go_on(struct aloop__task *task,
+                                         unsigned turns)
 {
     aloop *loop = task->future.loop;
     struct aloop__switching *switching = loop->switching;
@@ -194,36 +199,44 @@ static struct aloop__task *end_and_go_on(struct aloop__task *task)
         switching->left = task->context;
     task->stack.low = NULL;
     end_task(task, task->result);
-    task = next_task(loop);
+    task = next_task(loop, turns);
     if (task != NULL && task->state == TASK_NEW &&
         task->stack_size == stack_size &&
         aloop__context_is_like(&switching->home)) {
-        task_runs(loop, task);
+        task_runs(loop, task, TASK_BEGUN);
         task->stack = stack;
         if (!switching->can_call)
             task->context = switching->left;
         return task;
     }
     if (task != NULL && task->state == TASK_WAITING)
-        task_runs(loop, task);
+        task_runs(loop, task, TASK_RUNNING);
     leave_stack(loop, &stack, stack_size == 0);
     return NULL;
 }
 
 /* Runs a task and those that follow on the same stack.  Returns the context
- * that continues then. */
+ * that continues then.
+ *
+ * If the first one began with a turn that was counted, and ends without a wait,
+ * that turn does not count again: otherwise a task that awaits one short task
+ * after the other would ask the reactor after each sixteenth. */
 static struct aloop__context *run_tasks(void *arg)
 {
     struct aloop__task *task = arg;
     aloop *loop = task->future.loop;
+    unsigned turns = loop->switching->turns;
 
     do {
         aloop__context_renew();
         task->result = task->fn(loop, task->arg);
+        if (task->state != TASK_BEGUN)
+            turns = 1;
         task->state = TASK_ENDED;
         if (loop->debug != NULL) /* aloop__task_resumed() sees the state. */
             return &loop->switching->home;
-        task = end_and_go_on(task);
+        task = end_and_go_on(task, turns);
+        turns = 1;
     } while (task != NULL);
     return loop->current != NULL ? &loop->current->context
                                  : &loop->switching->home;
@@ -279,7 +292,9 @@ static bool begin_task(struct aloop__context *from, struct aloop__task *task)
     } else if (take_stack(task) < 0) {
         return false;
     }
-    task_runs(loop, task);
+    task_runs(loop, task, TASK_BEGUN);
+    switching->turns = aloop__turn_was_counted(loop, &task->awaiter.ready) ? 0
+                                                                           : 1;
     if (switching->can_call) {
         aloop__context_call(from, task->stack.low, task->stack.size, run_tasks,
                             task);
@@ -306,7 +321,7 @@ void aloop__task_resumed(struct aloop__ready *ready)
             return;
         }
     } else {
-        task_runs(loop, task);
+        task_runs(loop, task, TASK_RUNNING);
         aloop__context_switch(&loop->switching->home, &task->context);
     }
     if (loop->debug != NULL) {
@@ -328,11 +343,11 @@ void aloop__task_suspend(aloop *loop)
 
     task->state = TASK_WAITING;
     task->streak = 0;
-    next = next_task(loop);
+    next = next_task(loop, 1);
     if (next == NULL) {
         aloop__context_switch(&task->context, home);
     } else if (next->state != TASK_NEW) {
-        task_runs(loop, next);
+        task_runs(loop, next, TASK_RUNNING);
         if (next != task)
             aloop__context_switch(&task->context, &next->context);
     } else if (!aloop__context_is_like(home) ||

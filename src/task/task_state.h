@@ -11,6 +11,7 @@
 
 enum aloop__task_state {
     TASK_NEW,     /* No stack yet; its ready node is queued. */
+    TASK_BEGUN,   /* loop->current, and has never waited. */
     TASK_RUNNING, /* loop->current. */
     TASK_WAITING, /* In aloop_await or aloop_yield. */
     TASK_ENDED    /* The function has returned `result`. */

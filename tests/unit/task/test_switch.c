@@ -226,6 +226,74 @@ static void tasks_that_yield_ask_the_reactor_after_32_turns(void **state)
     assert_in_range(sim_wakes() - before, 10, 12);
 }
 
+static ssize_t returns_nothing(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    return 0;
+}
+
+static ssize_t awaits_often(aloop *loop, void *arg)
+{
+    int count = (int) (intptr_t) arg;
+
+    for (int i = 0; i < count; i++)
+        aloop_await(aloop_spawn(loop, returns_nothing, NULL));
+    return 0;
+}
+
+/* The turn of a task that ends without a wait counts with the turn of the task
+ * that awaits it. */
+static void a_task_that_awaits_short_ones_asks_the_reactor_after_32_of_them(
+    void **state)
+{
+    aloop_future *task;
+    unsigned before;
+
+    (void) state;
+    before = sim_wakes();
+    task = aloop_spawn(t.loop, awaits_often, (void *) 330);
+    assert_int_equal(aloop_await(task), 0);
+    assert_in_range(sim_wakes() - before, 10, 12);
+}
+
+static ssize_t spawns_its_like(aloop *loop, void *arg)
+{
+    int *left = arg;
+
+    if (--*left > 0)
+        aloop_detach(
+            aloop_spawn_at(loop, spawns_its_like, arg, NULL, "task", "here"));
+    return 0;
+}
+
+static ssize_t yields_while(aloop *loop, void *arg)
+{
+    const int *left = arg;
+
+    while (*left > 0)
+        aloop_yield(loop);
+    return 0;
+}
+
+/* A task begins in each turn, either alone or after one that has waited.  With
+ * ucontext each one begins in the loop, and only every second turn counts. */
+static void of_short_tasks_in_a_row_at_least_each_second_turn_counts(
+    void **state)
+{
+    (void) state;
+    for (int i = 0; i < 2; i++) {
+        int left = 330;
+        unsigned before = sim_wakes();
+
+        aloop_detach(aloop_spawn(t.loop, spawns_its_like, &left));
+        if (i > 0)
+            aloop_detach(aloop_spawn(t.loop, yields_while, &left));
+        aloop_run(t.loop);
+        assert_in_range(sim_wakes() - before, 5, 13);
+    }
+}
+
 static ssize_t computes_and_yields(aloop *loop, void *arg)
 {
     (void) arg;
@@ -428,6 +496,8 @@ int main(void)
         TEST(tasks_with_stacks_of_several_sizes_follow_each_other),
         TEST(awaited_tasks_with_stacks_of_several_sizes_follow_each_other),
         TEST(tasks_that_yield_ask_the_reactor_after_32_turns),
+        TEST(a_task_that_awaits_short_ones_asks_the_reactor_after_32_of_them),
+        TEST(of_short_tasks_in_a_row_at_least_each_second_turn_counts),
         TEST(tasks_that_compute_ask_the_reactor_in_each_turn),
         TEST(a_timer_fires_between_tasks_that_yield),
         TEST(a_timer_fires_after_the_first_long_turn),
