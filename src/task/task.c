@@ -168,23 +168,14 @@ static bool take_options(aloop_task_options *options,
     return true;
 }
 
-/* The name and the place are literals of a macro and are not copied.  The name
- * is copied only if it was given as an option.  When that copy fails, the task
- * is not in the ready queue yet, so that dropping its future frees all of
- * it. */
-aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn, void *arg,
-                             const aloop_task_options *options,
-                             const char *name, const char *where)
+/* Returns a new task that is not queued yet, or NULL if out of memory.  The
+ * name and the place are literals of a macro and are not copied. */
+static inline struct aloop__task *new_task(aloop *loop, aloop_task_fn fn,
+                                           void *arg, const char *name,
+                                           const char *where)
 {
-    aloop_task_options chosen = {0};
-    int error = aloop__check_loop(loop, "aloop_spawn");
     struct aloop__task *task;
 
-    if (error == ALOOP_EPERM)
-        return aloop__future_refused(error);
-    if (loop == NULL || fn == NULL ||
-        (options != NULL && !take_options(&chosen, options)))
-        return aloop__future_failed(loop, ALOOP_EINVAL);
     if (prepare_loop(loop) < 0)
         return NULL;
     task = aloop__future_new_inline(loop, &task_ops);
@@ -197,15 +188,55 @@ aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn, void *arg,
     task->streak = task->name_room = 0;
     task->interrupt = 0;
     task->stack.low = NULL;
-    task->stack_size = chosen.stack_size;
+    task->stack_size = 0;
     task->shields = task->passed = task->passings = 0;
     task->fn = fn;
     task->arg = arg;
     task->name = (char *) (uintptr_t) (name != NULL ? name : "?");
     task->where = where != NULL ? where : "?";
     task->tie = (struct aloop__tie){0};
+    return task;
+}
+
+/* The name is copied only if it was given as an option.  When that copy fails,
+ * the task is not in the ready queue yet, so that dropping its future frees all
+ * of it. */
+NOINLINE static aloop_future *spawn_with(aloop *loop, aloop_task_fn fn,
+                                         void *arg,
+                                         const aloop_task_options *options,
+                                         const char *name, const char *where)
+{
+    aloop_task_options chosen;
+    struct aloop__task *task;
+
+    if (!take_options(&chosen, options))
+        return aloop__future_failed(loop, ALOOP_EINVAL);
+    task = new_task(loop, fn, arg, name, where);
+    if (task == NULL)
+        return NULL;
+    task->stack_size = chosen.stack_size;
     if (chosen.name != NULL && !copy_name(task, chosen.name))
         return aloop__future_drop_new(&task->future);
+    aloop__ready_push(loop, &task->awaiter.ready);
+    return &task->future;
+}
+
+aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn, void *arg,
+                             const aloop_task_options *options,
+                             const char *name, const char *where)
+{
+    int error = aloop__check_loop(loop, "aloop_spawn");
+    struct aloop__task *task;
+
+    if (error == ALOOP_EPERM)
+        return aloop__future_refused(error);
+    if (loop == NULL || fn == NULL)
+        return aloop__future_failed(loop, ALOOP_EINVAL);
+    if (options != NULL)
+        return spawn_with(loop, fn, arg, options, name, where);
+    task = new_task(loop, fn, arg, name, where);
+    if (task == NULL)
+        return NULL;
     aloop__ready_push(loop, &task->awaiter.ready);
     return &task->future;
 }
