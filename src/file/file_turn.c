@@ -12,12 +12,12 @@
 #include "file/file_budget.h"
 #include "file/file_op.h"
 #include "loop/host.h"
-#include "loop/turn.h"
+#include "loop/skip.h"
 
 static void begin_later(aloop *loop)
 {
     aloop__ready_push(loop, &loop->postponed_due);
-    aloop__turn_look(loop);
+    aloop__skip_end(loop);
 }
 
 /* loop->postponed_due.run */

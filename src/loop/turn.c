@@ -23,15 +23,13 @@
  * Work that any phase queues runs in the next turn, so that no chain of
  * callbacks can keep a turn from reaching the wait.  If there is such work, the
  * turn does not sleep.  If phases 4 to 11 would do nothing, and may leave out
- * the wait, the next turn begins right after phase 3; see is_turn_quiet().
+ * the wait, the next turn begins right after phase 3; see skip.c.
  *
  * A callback may fork.  In the child it is the last callback of the turn,
  * unless it calls aloop_after_fork().  The rest of the turn's work stays
  * queued. */
 
 #include "loop/turn.h"
-
-#include <errno.h>
 
 #include "aloop/task.h"
 
@@ -45,23 +43,17 @@
 #include "loop/prepare.h"
 #include "loop/report.h"
 #include "loop/running.h"
+#include "loop/skip.h"
 #include "loop/timed.h"
 #include "loop/trim.h"
 #include "loop/wake.h"
 #include "os/reactor.h"
 #include "os/unwind.h"
 
-/* TURN_SKIPS_MAX and skip_ns limit for how long a busy loop may leave out the
- * call of the reactor.  Each call is a system call, and would take most of the
- * time of a turn with a few short callbacks.  Reading the clock would take half
- * of what is left then.  Therefore only each eighth of these turns reads it
- * while the time between two readings is below brisk_ns, and no deadline is
- * queued.  With deadlines each turn reads it, so that none is late by several
- * turns. */
-enum { CLOCK_SKIPS = 8, EVENTS_MAX = 256 };
-static const int64_t skip_ns = 20000, brisk_ns = 4000;
-
-enum { STEP_TURNS_MAX = 256 }; /* Turns of a step that call nothing. */
+enum {
+    EVENTS_MAX = 256,
+    STEP_TURNS_MAX = 256 /* Turns of a step that call nothing. */
+};
 
 /* Limits of a step inside a host, which has to wait for its own descriptors,
  * too.  Each further turn saves two waits, about 10 us. */
@@ -161,69 +153,6 @@ static int64_t time_left(aloop *loop, int64_t max_wait_ns)
     return max_wait_ns < 0 || left_ns < max_wait_ns ? left_ns : max_wait_ns;
 }
 
-/* Reads the clock, and returns whether the reactor was asked a short time ago.
- * If not, this turn asks it.
- * A task may be running, whose errno the clock of the application may change.
- * The clock does not go back, and the differences always fit an unsigned
- * type. */
-NOINLINE static bool check_clock(aloop *loop)
-{
-    int64_t before_ns = loop->floor_ns;
-    int error = errno;
-    int64_t now_ns = aloop__now(loop);
-
-    errno = error;
-    loop->is_brisk = (uint64_t) now_ns - (uint64_t) before_ns <
-                     (uint64_t) brisk_ns;
-    if ((uint64_t) now_ns - (uint64_t) loop->waited_ns < (uint64_t) skip_ns)
-        return true;
-    aloop__turn_look(loop);
-    return false;
-}
-
-/* Counts an attempt to skip the call of the reactor, as `turns`.  Returns
- * whether this turn may skip it. */
-static inline bool try_skip(aloop *loop, unsigned turns)
-{
-    if (list_is_empty(&loop->ready) || loop->is_stopping ||
-        (loop->skipped += turns) > TURN_SKIPS_MAX)
-        return false;
-    if (loop->is_brisk && !aloop__timers_can_pass(&loop->timers) &&
-        (turns == 0 || loop->skipped % CLOCK_SKIPS != 0))
-        return true;
-    return check_clock(loop);
-}
-
-/* Returns whether the phases of this turn after its batch have nothing to do,
- * but for the wait. */
-static inline bool is_turn_quiet(const aloop *loop)
-{
-    return list_is_empty(&loop->flushing) && list_is_empty(&loop->unreported) &&
-           list_is_empty(&loop->closed) && list_is_empty(&loop->prepares) &&
-           !aloop__has_posts(loop) &&
-           (loop->awaited == NULL || aloop__future_is_pending(loop->awaited));
-}
-
-/* Tries to skip the rest of this turn.  Returns whether the next one may begin
- * instead.  The turn must be lazy. */
-static inline bool try_begin_again(aloop *loop, unsigned turns)
-{
-    return is_turn_quiet(loop) && try_skip(loop, turns);
-}
-
-/* See turn.h.  Timers that are due come before the next batch, and are not
- * fired on the stack of a task. */
-struct aloop__ready *aloop__turn_next_of_next(aloop *loop, unsigned turns)
-{
-    if (!loop->is_lazy || !try_begin_again(loop, turns) ||
-        aloop__timers_next(&loop->timers) <= loop->floor_ns)
-        return NULL;
-    take_batch(loop);
-    if (turns > 0)
-        loop->counted = loop->batch.next;
-    return CONTAINER_OF(loop->batch.next, struct aloop__ready, node);
-}
-
 /* A function of its own, because its large array would be in the frame of
  * run_turn(). */
 static int wait_and_dispatch(aloop *loop, int64_t max_wait_ns, bool is_lazy)
@@ -318,7 +247,7 @@ static NOINLINE void run_queued(aloop *loop)
         run_timers(loop);
         run_batch(loop);
     } while (loop->is_lazy && !aloop__is_foreign(loop) &&
-             try_begin_again(loop, 1));
+             aloop__turn_is_quiet(loop) && aloop__skip_try(loop));
 }
 
 /* turn_end() is a cleanup, because a callback of the application may leave the
@@ -340,7 +269,7 @@ static int run_turn(aloop *loop, int64_t max_wait_ns, bool is_lazy)
     if (aloop__has_posts(loop))
         aloop__wake_hooks_run(loop);
     flush(loop);
-    if (!is_lazy || !try_skip(loop, 1))
+    if (!is_lazy || !aloop__skip_try(loop))
         error = wait_and_dispatch(loop, max_wait_ns, is_lazy);
     flush(loop);
     deliver_reports(loop);

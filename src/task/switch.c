@@ -34,7 +34,7 @@
 #include "loop/debug.h"
 #include "loop/future.h"
 #include "loop/quarantine.h"
-#include "loop/turn.h"
+#include "loop/skip.h"
 #include "task/deadline.h"
 #include "task/overrun.h"
 #include "task/retired.h"
