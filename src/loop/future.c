@@ -390,21 +390,6 @@ ssize_t aloop__future_take(aloop_future *future)
     return status;
 }
 
-/* If the caller has the only reference, there are no waiters to queue and no
- * continuations. */
-ssize_t aloop__future_settle_and_take(aloop_future *future, ssize_t status)
-{
-    if (future->refs != 1 || future->is_tied) {
-        aloop__future_settle(future, status);
-        return aloop__future_take(future);
-    }
-    future->loop->live -= future->ops->is_live;
-    future->status = status;
-    future->is_taken = true;
-    aloop__future_free(future);
-    return status;
-}
-
 /* Drops a reference after any cancel.  A promise that only its waiters refer to
  * settles here, because no code can settle it any more. */
 static void drop_reference(aloop_future *future)

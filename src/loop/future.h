@@ -25,9 +25,10 @@ struct aloop__future_ops {
      * aloop_cancel(). */
     void (*cancel)(aloop_future *future);
     /* Called before a task begins to wait for a pending future: may do now what
-     * the turn would do at its end.  Returns the status, with which the caller
-     * settles it, or ALOOP_PENDING if it waits or a failure has settled it.  It
-     * runs on the stack of the task.  NULL for most kinds. */
+     * the turn would do at its end.  Returns the status of the future, which it
+     * has settled, and for which it has dropped the reference of the task.  Or
+     * returns ALOOP_PENDING if the future waits or a failure has settled it.
+     * It runs on the stack of the task.  NULL for most kinds. */
     ssize_t (*hurry)(aloop_future *future);
     /* See aloop__future_next().  For kinds with several awaiters; NULL for
      * others. */
@@ -253,8 +254,23 @@ int aloop__future_cancel_checked(aloop_future *future);
 /* Returns the status of a settled future to a waiter, and drops the waiter's
  * reference. */
 ssize_t aloop__future_take(aloop_future *future);
-/* Settles a future and takes the status for a caller that has a reference. */
-ssize_t aloop__future_settle_and_take(aloop_future *future, ssize_t status);
+/* Settles a future and takes the status for a caller that has a reference.
+ * `ops` is a constant, without a tie and a fini.  If the caller has the only
+ * reference, there are no waiters to queue. */
+static inline ssize_t aloop__future_settle_and_take(
+    aloop_future *future, const struct aloop__future_ops *ops, ssize_t status)
+{
+    aloop *loop = future->loop;
+
+    if (future->refs != 1 || loop->debug != NULL) {
+        aloop__future_settle(future, status);
+        return aloop__future_take(future);
+    }
+    list_remove(&future->node);
+    loop->live -= ops->is_live;
+    aloop__slab_put_inline(&loop->slab, future, ops->size);
+    return status;
+}
 
 /* tie.c: for a composition that is out of memory.  Takes over the references
  * and cancels the futures.  Returns one of them, which fails with ALOOP_ENOMEM

@@ -348,7 +348,7 @@ ssize_t aloop__sender_hurry(struct aloop__write *write)
         return ALOOP_PENDING;
     }
     sender->queued = 0;
-    list_remove(&write->piece.node);
+    list_init(&sender->pieces); /* The write was all that it had. */
     aloop__sender_set_sending(sender);
     return n;
 }

@@ -176,11 +176,7 @@ static void write_cancel(aloop_future *future)
     aloop__sender_flush_later(sender); /* A shutdown or a close may be due. */
 }
 
-static ssize_t write_hurry(aloop_future *future)
-{
-    return aloop__sender_hurry(
-        CONTAINER_OF(future, struct aloop__write, future));
-}
+static ssize_t write_hurry(aloop_future *future);
 
 /* It is not live: sender->is_sending counts for all pieces together. */
 static const struct aloop__future_ops write_ops = {
@@ -189,6 +185,17 @@ static const struct aloop__future_ops write_ops = {
     .cancel = write_cancel,
     .hurry = write_hurry,
 };
+
+/* ops->hurry */
+static ssize_t write_hurry(aloop_future *future)
+{
+    ssize_t n =
+        aloop__sender_hurry(CONTAINER_OF(future, struct aloop__write, future));
+
+    return n == ALOOP_PENDING
+               ? n
+               : aloop__future_settle_and_take(future, &write_ops, n);
+}
 
 /* The piece is inside the operation, so that a write needs one allocation and
  * its bytes are never copied. */

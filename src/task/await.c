@@ -134,7 +134,7 @@ NOINLINE static ssize_t await_hurried(struct aloop__task *task,
     task->streak += HURRY_COST;
     status = future->ops->hurry(future);
     if (status != ALOOP_PENDING)
-        return aloop__future_settle_and_take(future, status);
+        return status;
     if (!aloop__future_is_pending(future))
         return await_outcome(future, 0);
     return await_suspended(task, future);
