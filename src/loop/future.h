@@ -142,14 +142,14 @@ void *aloop__future_new(aloop *loop, const struct aloop__future_ops *ops);
 void *aloop__future_new_bare(aloop *loop, const struct aloop__future_ops *ops);
 
 /* Does the same inline, for a constant `ops` and the operations that are
- * created most often. */
-static inline void *aloop__future_new_inline(
-    aloop *loop, const struct aloop__future_ops *ops)
+ * created most often.  Returns NULL if the slab has no free object. */
+static inline void *aloop__future_new_free(aloop *loop,
+                                           const struct aloop__future_ops *ops)
 {
     aloop_future *future = aloop__slab_take_free(&loop->slab, ops->size);
 
     if (future == NULL)
-        return aloop__future_new_bare(loop, ops);
+        return NULL;
     *future = (aloop_future){.loop = loop,
                              .ops = ops,
                              .status = ALOOP_PENDING,
@@ -158,6 +158,14 @@ static inline void *aloop__future_new_inline(
     list_push_new(&loop->pending, &future->node);
     loop->live += ops->is_live;
     return future;
+}
+/* The same, but NULL means that it is out of memory. */
+static inline void *aloop__future_new_inline(
+    aloop *loop, const struct aloop__future_ops *ops)
+{
+    void *future = aloop__future_new_free(loop, ops);
+
+    return future != NULL ? future : aloop__future_new_bare(loop, ops);
 }
 
 /* Like aloop__future_new(), in memory that the caller took from the slab. */

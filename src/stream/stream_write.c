@@ -197,35 +197,55 @@ static ssize_t write_hurry(aloop_future *future)
                : aloop__future_settle_and_take(future, &write_ops, n);
 }
 
-/* The piece is inside the operation, so that a write needs one allocation and
- * its bytes are never copied. */
-aloop_future *aloop_stream_write(aloop_stream *stream, const void *data,
-                                 size_t size)
+/* Queues a new write.  The piece is inside the operation, so that a write needs
+ * one allocation and its bytes are never copied.  They are no reply: on_data
+ * does not pause for them. */
+static inline aloop_future *queue_write(aloop_stream *stream,
+                                        struct aloop__write *write,
+                                        const void *data, size_t size)
 {
-    int error = aloop__check_handle(stream, __func__);
+    struct aloop__sender *sender = stream->sender;
+
+    write->sender = sender;
+    write->size = size;
+    write->piece =
+        (struct aloop__piece){.data = data, .size = size, .kind = PIECE_WRITE};
+    list_push_new(&sender->pieces, &write->piece.node);
+    sender->queued += size;
+    aloop__sender_flush_later(sender);
+    return &write->future;
+}
+
+/* A function of its own, so that the usual write saves no registers for it. */
+static NOINLINE aloop_future *write_checked(aloop_stream *stream,
+                                            const void *data, size_t size)
+{
+    int error = aloop__check_handle(stream, "aloop_stream_write");
     struct aloop__write *write;
 
     if (error < 0)
         return aloop__future_refused(error);
     if ((data == NULL && size > 0) || size > PTRDIFF_MAX)
         return aloop__future_failed(stream->handle.loop, ALOOP_EINVAL);
-    if (!is_prepared(stream))
-        error = aloop__stream_prepare_writing(stream);
+    error = aloop__stream_prepare_writing(stream);
     if (error < 0)
         return aloop__future_failed(stream->handle.loop, error);
     if (size == 0)
         return aloop_future_new_settled(stream->handle.loop, 0);
-    write = aloop__future_new_inline(stream->handle.loop, &write_ops);
-    if (write == NULL)
-        return NULL;
-    write->sender = stream->sender;
-    write->size = size;
-    write->piece =
-        (struct aloop__piece){.data = data, .size = size, .kind = PIECE_WRITE};
-    list_push_new(&write->sender->pieces, &write->piece.node);
-    write->sender->queued += size; /* It is no reply: on_data does not pause. */
-    aloop__sender_flush_later(write->sender);
-    return &write->future;
+    write = aloop__future_new_bare(stream->handle.loop, &write_ops);
+    return write == NULL ? NULL : queue_write(stream, write, data, size);
+}
+
+aloop_future *aloop_stream_write(aloop_stream *stream, const void *data,
+                                 size_t size)
+{
+    struct aloop__write *write = NULL;
+
+    if (stream != NULL && !aloop__is_checked_handle(stream) && data != NULL &&
+        size - 1 < PTRDIFF_MAX && is_prepared(stream))
+        write = aloop__future_new_free(stream->handle.loop, &write_ops);
+    return write == NULL ? write_checked(stream, data, size)
+                         : queue_write(stream, write, data, size);
 }
 
 /* ops->cancel of a drain or a shutdown.  A shutdown that was requested still
