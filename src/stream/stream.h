@@ -10,6 +10,7 @@
  *   stream_write.c  put, write, drain and shutdown
  *   carrier_fds.c   Unix sockets, and descriptors that are passed with bytes
  *   stream_input.c  bytes that were received and not consumed
+ *   read_list.c     the read operations that exist
  *   stream_read.c   read operations
  *   stream_start.c  reading by callback
  *   forward.c       from one stream to another
@@ -419,6 +420,9 @@ static inline size_t aloop__stream_receive(aloop_stream *stream, char *buffer,
 void aloop__stream_run_read(struct aloop__read *op);
 /* Settles the pending read operation, if there is one, with an error. */
 void aloop__stream_fail_read(aloop_stream *stream, int error);
+
+/* read_list.c: the read operations that exist. */
+
 /* For a close: cancels the pending operation, drops the continuations of all
  * reads, and the bytes that were not used. */
 void aloop__stream_end_reads(aloop_stream *stream);

@@ -23,36 +23,12 @@
 #include "os/reactor.h"
 #include "os/sys.h"
 #include "stream/input.h"
+#include "stream/read_list.h"
 #include "stream/stream.h"
 
 #include <string.h>
 
-enum {
-    DIRECT_MIN = 2048, /* Smaller reads use sender->input. */
-    DELIMITER_MAX = 256
-};
-
-/* What completes an operation: any bytes, a full buffer, a delimiter, or the
- * end. */
-enum kind { SOME, EXACTLY, UNTIL, TO_END };
-
-/* The future of a read. */
-struct aloop__read {
-    aloop_future future;
-    /* In stream->reads or sender->reads, or in no list if `at` is NULL. */
-    struct aloop__read *next;
-    struct aloop__read **at; /* The pointer that points to this read. */
-    aloop_stream *stream;
-    enum kind kind;
-    /* The caller's, of `size` bytes.  `filled` bytes were received so far. */
-    char *buffer;
-    size_t size;
-    size_t filled;
-    /* UNTIL only; other kinds are allocated without these fields. */
-    size_t searched; /* No delimiter begins before this offset. */
-    size_t delimiter_size;
-    char delimiter[DELIMITER_MAX];
-};
+enum { DIRECT_MIN = 2048 }; /* Smaller reads use sender->input. */
 
 /* Ends the pending operation.  After a failure the bytes are given back before
  * the future settles, because that may free the operation. */
@@ -74,39 +50,9 @@ static void read_cancel(aloop_future *future)
                 ALOOP_ECANCELED);
 }
 
-/* Adds the operation to a list, in which a close finds the continuations of all
- * reads that exist, settled ones included. */
-static inline void add_read(struct aloop__read **list, struct aloop__read *op)
-{
-    op->next = *list;
-    if (op->next != NULL)
-        op->next->at = &op->next;
-    op->at = list;
-    *list = op;
-}
-
-/* Called when the operation is freed, or before that by a close. */
-static void remove_read(struct aloop__read *op)
-{
-    if (op->at == NULL)
-        return;
-    *op->at = op->next;
-    if (op->next != NULL)
-        op->next->at = op->at;
-    op->at = NULL;
-}
-
-/* Returns any of the reads that exist, or NULL. */
-static struct aloop__read *any_read(const aloop_stream *stream)
-{
-    if (!aloop__stream_has_arg(stream) && stream->reads != NULL)
-        return stream->reads;
-    return stream->sender != NULL ? stream->sender->reads : NULL;
-}
-
 static void read_fini(aloop_future *future)
 {
-    remove_read(CONTAINER_OF(future, struct aloop__read, future));
+    aloop__read_remove(CONTAINER_OF(future, struct aloop__read, future));
 }
 
 static const struct aloop__future_ops read_ops = {
@@ -321,58 +267,10 @@ void aloop__stream_fail_read(aloop_stream *stream, int error)
         settle_read(stream->reads, error);
 }
 
-/* After the close, `arg` of their continuations may be invalid, so that none of
- * them may run.  The pending read settles with ALOOP_ECANCELED. */
-void aloop__stream_end_reads(aloop_stream *stream)
-{
-    struct aloop__read *pending = stream->is_reading ? stream->reads : NULL;
-    struct aloop__read *op;
-
-    while ((op = any_read(stream)) != NULL) {
-        remove_read(op);
-        aloop__thens_drop(&op->future);
-    }
-    if (stream->is_reading)
-        aloop__future_cancel_checked(&pending->future);
-    if (stream->has_input && stream->carrier->give_back != NULL)
-        stream->carrier->give_back(stream, aloop__input_size(stream));
-    aloop__input_drop(stream);
-}
-
-void aloop__stream_forget_reads(aloop_stream *stream)
-{
-    struct aloop__read *op;
-
-    while ((op = any_read(stream)) != NULL)
-        remove_read(op);
-}
-
-/* There is rarely one: a continuation of a read that starts a callback. */
-static NOINLINE int keep_reads(aloop_stream *stream)
-{
-    struct aloop__sender *sender = aloop__sender_get(stream);
-
-    if (sender == NULL)
-        return ALOOP_ENOMEM;
-    while (stream->reads != NULL) {
-        struct aloop__read *op = stream->reads;
-
-        remove_read(op);
-        add_read(&sender->reads, op);
-    }
-    return 0;
-}
-
-int aloop__stream_keep_reads(aloop_stream *stream)
-{
-    return aloop__stream_has_arg(stream) || stream->reads == NULL
-               ? 0
-               : keep_reads(stream);
-}
-
 /* Returns a pending operation, which is in no list yet, or NULL if out of
  * memory. */
-static inline struct aloop__read *new_read(aloop_stream *stream, enum kind kind)
+static inline struct aloop__read *new_read(aloop_stream *stream,
+                                           enum aloop__read_kind kind)
 {
     struct aloop__read *op = aloop__future_new_inline(
         stream->handle.loop, kind == UNTIL ? &read_ops : &plain_ops);
@@ -400,10 +298,10 @@ static NOINLINE aloop_future *settled_read(aloop_stream *stream, int status)
     if (op == NULL)
         return NULL;
     if (has_arg)
-        add_read(&sender->reads, op);
+        aloop__read_add(&sender->reads, op);
     else
-        add_read(stream->is_reading ? &stream->reads->next : &stream->reads,
-                 op);
+        aloop__read_add(
+            stream->is_reading ? &stream->reads->next : &stream->reads, op);
     aloop__future_settle(&op->future, status);
     return &op->future;
 }
@@ -416,7 +314,7 @@ static inline aloop_future *begin_read(struct aloop__read *op)
     aloop_stream *stream = op->stream;
     int error;
 
-    add_read(&stream->reads, op);
+    aloop__read_add(&stream->reads, op);
     stream->is_reading = true;
     if ((stream->has_input || aloop__stream_is_over(stream)) &&
         settle_if_complete(op))
@@ -435,7 +333,7 @@ static inline aloop_future *begin_read(struct aloop__read *op)
 /* Starts an operation of any kind.  It is inline because the kind is constant
  * in each function that calls it. */
 static inline __attribute__((always_inline)) aloop_future *start_read(
-    aloop_stream *stream, enum kind kind, void *buffer, size_t size,
+    aloop_stream *stream, enum aloop__read_kind kind, void *buffer, size_t size,
     const void *delimiter, size_t delimiter_size, const char *function)
 {
     /* A size of 0 cannot be mistaken for an end or a delimiter. */
