@@ -11,22 +11,17 @@
 
 #include "aloop/loop.h"
 
-static _Thread_local aloop *running;
-
-aloop *aloop__running(void)
-{
-    return running;
-}
+_Thread_local aloop *aloop__running_loop;
 
 aloop *aloop__running_set(aloop *loop)
 {
-    aloop *outer = running;
+    aloop *outer = aloop__running_loop;
 
-    running = loop;
+    aloop__running_loop = loop;
     return outer;
 }
 
 aloop *aloop_current(void)
 {
-    return running;
+    return aloop__running_loop;
 }

@@ -235,17 +235,11 @@ static inline bool is_hit(const aloop *loop, const aloop_future *future)
            loop->current->streak < STREAK_MAX - 1;
 }
 
-ssize_t aloop_await(aloop_future *future)
+/* The body of aloop_await(), for any loop and any future. */
+static NOINLINE ssize_t await_checked(aloop *loop, aloop_future *future)
 {
-    aloop *loop = aloop__running();
-    int error;
+    int error = aloop__check_future(future, "aloop_await", USE_UP);
 
-    if (is_hit(loop, future)) {
-        loop->current->streak++;
-        future->refs = 0;
-        return future->status;
-    }
-    error = aloop__check_future(future, __func__, USE_UP);
     if (error < 0)
         return error;
     if (future == NULL)
@@ -262,6 +256,31 @@ ssize_t aloop_await(aloop_future *future)
         ++loop->current->streak < STREAK_MAX)
         return await_outcome(future, 0);
     return await_suspended(loop->current, future);
+}
+
+/* Returns whether the running task of a loop that is not a debug loop awaits a
+ * pending future of the loop. */
+static inline bool is_plain_await(const aloop *loop, const aloop_future *future)
+{
+    return future != NULL && loop != NULL && future->loop == loop &&
+           loop->debug == NULL && loop->current != NULL &&
+           aloop__future_is_pending(future);
+}
+
+/* The usual awaits need no checks, and save no registers for them. */
+ssize_t aloop_await(aloop_future *future)
+{
+    aloop *loop = aloop__running();
+
+    if (is_hit(loop, future)) {
+        loop->current->streak++;
+        future->refs = 0;
+        return future->status;
+    }
+    if (!is_plain_await(loop, future))
+        return await_checked(loop, future);
+    return future->ops->hurry != NULL ? await_hurried(loop->current, future)
+                                      : await_suspended(loop->current, future);
 }
 
 /* A yield outside of a task runs one turn without waiting.  In a callback it
