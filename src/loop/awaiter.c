@@ -11,22 +11,10 @@
 #include "loop/awaiter.h"
 
 #include "loop/future.h"
-#include "loop/host.h"
 
-/* A waiter will read the status, so that an error counts as handled from now
- * on.  If only waiters refer to a promise, no code can settle it: it fails
- * here, and the awaiter is queued. */
 void aloop__awaiter_add(struct aloop__awaiter *awaiter, aloop_future *future)
 {
-    awaiter->future = future;
-    future->is_handled = true;
-    if (!aloop__future_is_pending(future)) {
-        aloop__ready_push(future->loop, &awaiter->ready);
-        return;
-    }
-    list_push(&future->waiters, &awaiter->ready.node);
-    future->waiting++;
-    aloop__promise_check(future);
+    aloop__awaiter_add_inline(awaiter, future);
 }
 
 /* Without a waiter the error of a pending future may need a report again.  If

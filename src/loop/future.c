@@ -375,21 +375,6 @@ aloop_future *aloop__future_refused(int error)
     return aloop__future_failed(NULL, ALOOP_EINVAL);
 }
 
-/* The waiter is the reader of the status, so that no report is needed, even if
- * the last reference is dropped here. */
-ssize_t aloop__future_take(aloop_future *future)
-{
-    ssize_t status = future->status;
-
-    if (future->loop == NULL)
-        return status;
-    future->is_handled = true;
-    future->is_taken = true;
-    if (--future->refs == 0)
-        aloop__future_free(future); /* It was handled: no report. */
-    return status;
-}
-
 /* Drops a reference after any cancel.  A promise that only its waiters refer to
  * settles here, because no code can settle it any more. */
 static void drop_reference(aloop_future *future)

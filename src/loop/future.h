@@ -6,6 +6,7 @@
 
 #include "aloop/future.h"
 #include "loop/awaiter.h"
+#include "loop/host.h"
 #include "loop/state.h"
 
 /* The properties of one kind of future.  There is one const table per kind. */
@@ -208,6 +209,23 @@ static inline void aloop__promise_check(aloop_future *future)
         aloop__future_settle(future, ALOOP_EDEADLK);
 }
 
+/* Does the same as aloop__awaiter_add().  A waiter will read the status, so
+ * that an error counts as handled from now on.  If only waiters refer to a
+ * promise, no code can settle it: it fails here, and the awaiter is queued. */
+static inline void aloop__awaiter_add_inline(struct aloop__awaiter *awaiter,
+                                             aloop_future *future)
+{
+    awaiter->future = future;
+    future->is_handled = true;
+    if (!aloop__future_is_pending(future)) {
+        aloop__ready_push(future->loop, &awaiter->ready);
+        return;
+    }
+    list_push(&future->waiters, &awaiter->ready.node);
+    future->waiting++;
+    aloop__promise_check(future);
+}
+
 /* Returns whether the caller, who has an owner's reference, may end the future
  * without regard to other owners. */
 static inline bool aloop__future_is_ours(const aloop_future *future)
@@ -259,9 +277,23 @@ void aloop__future_cancel(aloop_future *future);
  * caller is working on.  The next turn does. */
 void aloop__future_unref_checked(aloop_future *future);
 int aloop__future_cancel_checked(aloop_future *future);
+/* Frees a settled future without references. */
+void aloop__future_free(aloop_future *future);
 /* Returns the status of a settled future to a waiter, and drops the waiter's
- * reference. */
-ssize_t aloop__future_take(aloop_future *future);
+ * reference.  The waiter is the reader of the status, so that no report is
+ * needed, even if the last reference is dropped here. */
+static inline ssize_t aloop__future_take(aloop_future *future)
+{
+    ssize_t status = future->status;
+
+    if (future->loop == NULL)
+        return status;
+    future->is_handled = true;
+    future->is_taken = true;
+    if (--future->refs == 0)
+        aloop__future_free(future);
+    return status;
+}
 /* Settles a future and takes the status for a caller that has a reference.
  * `ops` is a constant, without a tie and a fini.  If the caller has the only
  * reference, there are no waiters to queue. */
@@ -332,8 +364,6 @@ static inline const char *aloop__future_name(const aloop_future *future)
     return future->ops->describe != NULL ? future->ops->describe(future)
                                          : future->ops->name;
 }
-/* Frees a settled future without references. */
-void aloop__future_free(aloop_future *future);
 /* Frees loop->hit, unless it is in use. */
 void aloop__future_free_hit(aloop *loop);
 /* Frees the resources of pending and unreported futures at the loop's end.

@@ -77,37 +77,25 @@ static void wait_once(struct aloop__task *task, aloop_future *future)
 {
     aloop *loop = future->loop;
 
-    aloop__awaiter_add(&task->awaiter, future);
+    aloop__awaiter_add_inline(&task->awaiter, future);
     if (loop->was_interrupted)
         aloop__task_interrupt(task);
     aloop__task_suspend(loop);
     task->awaiter.future = NULL;
 }
 
-/* The rest of aloop_await() in a task, which suspends the task until the future
- * has settled, or for one turn if it has already.  Takes over the reference to
- * the future.  Meanwhile other code may cancel the task or the future, and add
- * or drop owners of the future. */
-NOINLINE static ssize_t await_suspended(struct aloop__task *task,
-                                        aloop_future *future)
+/* Ends an await that an interrupt has ended while the future had other owners.
+ * If they have dropped their references since, the task is the only owner, and
+ * must cancel the future and wait for its end.  It must not do so if the future
+ * has begun to wait for this task in the meantime, because neither would
+ * end. */
+static NOINLINE ssize_t leave_await(struct aloop__task *task,
+                                    aloop_future *future)
 {
-    int interrupt;
+    int interrupt = task->interrupt;
 
-    if (aloop__future_is_pending(future) && aloop__is_awaited_by(future, task))
-        return refuse_mistake(future, ALOOP_EDEADLK, MISTAKE_CIRCLE);
-    wait_once(task, future);
-    if (aloop__check_future(future, "aloop_await", USE_LOOK) < 0)
-        return ALOOP_EINVAL; /* Other code dropped this await's reference. */
-    interrupt = task->interrupt;
-    /* The task was interrupted while the future had other owners, but they have
-     * dropped their references since.  Now the task is the only owner, and must
-     * cancel the future and wait for its end.  It must not do so if the future
-     * has begun to wait for this task in the meantime, because neither would
-     * end. */
-    if (task->is_leaving && aloop__future_is_pending(future) &&
-        aloop__future_is_ours(future) && !aloop__is_awaited_by(future, task)) {
-        /* The other owners have dropped their references as well, so that the
-         * task is now the only owner and cancels the future. */
+    if (aloop__future_is_pending(future) && aloop__future_is_ours(future) &&
+        !aloop__is_awaited_by(future, task)) {
         task->is_leaving = false;
         aloop__future_cancel_checked(future);
         wait_once(task, future);
@@ -118,6 +106,27 @@ NOINLINE static ssize_t await_suspended(struct aloop__task *task,
     task->is_leaving = false;
     aloop__future_unref_checked(future);
     return interrupt;
+}
+
+/* The rest of aloop_await() in a task, which suspends the task until the future
+ * has settled, or for one turn if it has already.  Takes over the reference to
+ * the future.  Meanwhile other code may cancel the task or the future, and add
+ * or drop owners of the future. */
+static NOINLINE ssize_t await_suspended(struct aloop__task *task,
+                                        aloop_future *future)
+{
+    int interrupt;
+
+    if (aloop__future_is_pending(future) && aloop__is_awaited_by(future, task))
+        return refuse_mistake(future, ALOOP_EDEADLK, MISTAKE_CIRCLE);
+    wait_once(task, future);
+    if (aloop__check_future(future, "aloop_await", USE_LOOK) < 0)
+        return ALOOP_EINVAL; /* Other code dropped this await's reference. */
+    if (task->is_leaving)
+        return leave_await(task, future);
+    interrupt = task->interrupt;
+    task->interrupt = 0;
+    return await_outcome(future, interrupt);
 }
 
 /* The same for a pending future whose kind can have its work done now, without
