@@ -267,19 +267,28 @@ void aloop__stream_fail_read(aloop_stream *stream, int error)
         settle_read(stream->reads, error);
 }
 
-/* Returns a pending operation, which is in no list yet, or NULL if out of
- * memory. */
-static inline struct aloop__read *new_read(aloop_stream *stream,
-                                           enum aloop__read_kind kind)
+static inline void init_read(struct aloop__read *op, aloop_stream *stream,
+                             enum aloop__read_kind kind, void *buffer,
+                             size_t size)
 {
-    struct aloop__read *op = aloop__future_new_inline(
-        stream->handle.loop, kind == UNTIL ? &read_ops : &plain_ops);
-
-    if (op == NULL)
-        return NULL;
     op->stream = stream;
     op->kind = kind;
+    op->buffer = buffer;
+    op->size = size;
     op->filled = 0;
+}
+
+/* Returns a pending operation, which is in no list yet, or NULL if out of
+ * memory. */
+static struct aloop__read *new_read(aloop_stream *stream,
+                                    enum aloop__read_kind kind, void *buffer,
+                                    size_t size)
+{
+    struct aloop__read *op = aloop__future_new_bare(
+        stream->handle.loop, kind == UNTIL ? &read_ops : &plain_ops);
+
+    if (op != NULL)
+        init_read(op, stream, kind, buffer, size);
     return op;
 }
 
@@ -294,7 +303,7 @@ static NOINLINE aloop_future *settled_read(aloop_stream *stream, int status)
 
     if (has_arg && sender == NULL)
         return NULL;
-    op = new_read(stream, SOME);
+    op = new_read(stream, SOME, NULL, 0);
     if (op == NULL)
         return NULL;
     if (has_arg)
@@ -309,7 +318,7 @@ static NOINLINE aloop_future *settled_read(aloop_stream *stream, int status)
 /* An operation is first served from sender->input.  It receives immediately
  * only if the last receive filled its buffer, because otherwise there is
  * probably nothing to receive. */
-static inline aloop_future *begin_read(struct aloop__read *op)
+static aloop_future *begin_read(struct aloop__read *op)
 {
     aloop_stream *stream = op->stream;
     int error;
@@ -330,9 +339,8 @@ static inline aloop_future *begin_read(struct aloop__read *op)
     return &op->future;
 }
 
-/* Starts an operation of any kind.  It is inline because the kind is constant
- * in each function that calls it. */
-static inline __attribute__((always_inline)) aloop_future *start_read(
+/* Starts an operation of any kind. */
+static NOINLINE aloop_future *start_read(
     aloop_stream *stream, enum aloop__read_kind kind, void *buffer, size_t size,
     const void *delimiter, size_t delimiter_size, const char *function)
 {
@@ -354,11 +362,9 @@ static inline __attribute__((always_inline)) aloop_future *start_read(
         return settled_read(stream, error);
     if (size == 0)
         return settled_read(stream, 0);
-    op = new_read(stream, kind);
+    op = new_read(stream, kind, buffer, size);
     if (op == NULL)
         return NULL;
-    op->buffer = buffer;
-    op->size = size;
     if (kind == UNTIL) {
         op->searched = 0;
         op->delimiter_size = delimiter_size;
@@ -367,8 +373,31 @@ static inline __attribute__((always_inline)) aloop_future *start_read(
     return begin_read(op);
 }
 
+/* Returns whether a read may begin, and can only wait for input, which is
+ * watched for. */
+static inline bool must_wait(const aloop_stream *stream)
+{
+    return !stream->is_reading && !aloop__stream_has_arg(stream) &&
+           !stream->is_hot && !stream->has_input &&
+           !aloop__stream_is_over(stream) &&
+           (stream->io.armed & REACTOR_READ) != 0 &&
+           !stream->carrier->has_input && aloop__stream_is_ours(stream);
+}
+
+/* The usual read makes no call, and saves no registers for one. */
 aloop_future *aloop_stream_read(aloop_stream *stream, void *buffer, size_t size)
 {
+    struct aloop__read *op = NULL;
+
+    if (stream != NULL && !aloop__is_checked_handle(stream) && buffer != NULL &&
+        size - 1 < PTRDIFF_MAX && must_wait(stream))
+        op = aloop__future_new_free(stream->handle.loop, &plain_ops);
+    if (op != NULL) {
+        init_read(op, stream, SOME, buffer, size);
+        aloop__read_add(&stream->reads, op);
+        stream->is_reading = true;
+        return &op->future;
+    }
     return start_read(stream, SOME, buffer, size, NULL, 0, __func__);
 }
 
