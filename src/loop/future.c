@@ -173,9 +173,10 @@ NOINLINE static void free_in_order(aloop_future *future)
     loop->is_destroying = false;
 }
 
-void aloop__future_free(aloop_future *future)
+/* Frees a future that is in no list.  A function of its own, so that the usual
+ * kinds save no registers for it. */
+static NOINLINE void free_any(aloop_future *future)
 {
-    list_remove(&future->node);
     if (future == future->loop->hit) /* Ready for its next use. */
         *future = (aloop_future){.node = future->node,
                                  .loop = future->loop,
@@ -184,6 +185,15 @@ void aloop__future_free(aloop_future *future)
         free_one(future);
     else
         free_in_order(future);
+}
+
+void aloop__future_free(aloop_future *future)
+{
+    list_remove(&future->node);
+    if (future->ops->release != NULL && future->loop->debug == NULL)
+        future->ops->release(future);
+    else
+        free_any(future);
 }
 
 void aloop__future_free_hit(aloop *loop)

@@ -36,6 +36,10 @@ struct aloop__future_ops {
     aloop_future *(*next)(aloop_future *future, const void **cursor);
     /* Frees the resources of the object; may be NULL. */
     void (*fini)(aloop_future *future);
+    /* Does the same and returns the object to the slab, for a leaf that is
+     * created often: its size is a constant there.  NULL for most kinds.  Not
+     * called in debug loops. */
+    void (*release)(aloop_future *future);
     /* Returns the name for reports, in place of `name`; may be NULL. */
     const char *(*describe)(const aloop_future *future);
     bool is_live;    /* A pending one keeps the loop alive. */

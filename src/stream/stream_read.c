@@ -55,6 +55,9 @@ static void read_fini(aloop_future *future)
     aloop__read_remove(CONTAINER_OF(future, struct aloop__read, future));
 }
 
+/* ops->release of reads without a delimiter. */
+static void read_release(aloop_future *future);
+
 static const struct aloop__future_ops read_ops = {
     .name = "stream read",
     .size = sizeof(struct aloop__read),
@@ -70,9 +73,16 @@ static const struct aloop__future_ops plain_ops = {
     .size = offsetof(struct aloop__read, searched),
     .cancel = read_cancel,
     .fini = read_fini,
+    .release = read_release,
     .is_live = true,
     .is_leaf = true,
 };
+
+static void read_release(aloop_future *future)
+{
+    aloop__read_remove(CONTAINER_OF(future, struct aloop__read, future));
+    aloop__slab_put_inline(&future->loop->slab, future, plain_ops.size);
+}
 
 /* Returns the offset behind the delimiter in the filled part of the buffer, or
  * 0 if it is not there.  No byte is searched twice as a beginning, so that the

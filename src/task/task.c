@@ -54,6 +54,14 @@ static void task_fini(aloop_future *future)
         aloop__slab_put(&future->loop->slab, task->name, task->name_room);
 }
 
+/* ops->release. */
+static void task_release(aloop_future *future)
+{
+    task_fini(future);
+    aloop__slab_put_inline(&future->loop->slab, future,
+                           sizeof(struct aloop__task));
+}
+
 /* ops->describe.  The text is copied by the caller or used immediately; the
  * buffer belongs to the thread, because several loops may report
  * simultaneously. */
@@ -73,6 +81,7 @@ static const struct aloop__future_ops task_ops = {
     .awaiter = offsetof(struct aloop__task, awaiter),
     .cancel = task_cancel,
     .fini = task_fini,
+    .release = task_release,
     .describe = task_describe,
     .is_live = true,
     .is_task = true,
