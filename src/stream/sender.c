@@ -298,16 +298,15 @@ static void stream_flush_due(struct aloop__ready *ready)
         CONTAINER_OF(ready, struct aloop__sender, flush)->stream);
 }
 
-/* Returns whether the write is all that the flush of the turn would send, by
- * one call that needs little of the stack.  A shutdown follows the last byte
- * even if its future was dropped. */
-static bool is_alone(const struct aloop__sender *sender,
-                     const struct aloop__write *write)
+/* Returns whether the write is all that a flush would send, by one call that
+ * needs little of the stack.  A shutdown follows the last byte even if its
+ * future was dropped. */
+static inline bool is_alone(const struct aloop__sender *sender,
+                            const struct aloop__write *write)
 {
     const aloop_stream *stream = sender->stream;
 
     return sender->queued == write->piece.size && sender->wire == NULL &&
-           !list_is_empty(&sender->flush.node) &&
            list_is_empty(&sender->waits) && !sender->is_shut &&
            !stream->io.is_unwatched && stream->io.fd >= 0 &&
            aloop__stream_is_ours(stream) &&
@@ -316,7 +315,7 @@ static bool is_alone(const struct aloop__sender *sender,
 
 /* Does what follows if the system has accepted `n` bytes, and not all.  An
  * error settles the write. */
-static NOINLINE void hurried_short(struct aloop__sender *sender, ssize_t n)
+static NOINLINE void sent_short(struct aloop__sender *sender, ssize_t n)
 {
     aloop_stream *stream = sender->stream;
     int error = 0;
@@ -331,26 +330,36 @@ static NOINLINE void hurried_short(struct aloop__sender *sender, ssize_t n)
         aloop__stream_fail_writing(stream, error);
 }
 
-/* The task continues without a turn if the system accepts all bytes.  The
- * writing half is kept for its next write. */
-ssize_t aloop__sender_hurry(struct aloop__write *write)
+/* Sends a write that is alone.  Returns the number of bytes if the system has
+ * accepted all of them, and the caller settles the write.  Otherwise returns
+ * ALOOP_PENDING: it waits, or has failed and settled. */
+static inline ssize_t send_alone_write(struct aloop__sender *sender,
+                                       struct aloop__write *write)
 {
-    struct aloop__sender *sender = write->sender;
     aloop_stream *stream = sender->stream;
-    ssize_t n;
+    ssize_t n =
+        stream->carrier->send(stream, write->piece.data, write->piece.size);
 
-    if (!is_alone(sender, write))
-        return ALOOP_PENDING;
-    n = stream->carrier->send(stream, write->piece.data, write->piece.size);
-    list_remove(&sender->flush.node);
     if (n != (ssize_t) write->size) {
-        hurried_short(sender, n == ALOOP_EAGAIN ? 0 : n);
+        sent_short(sender, n == ALOOP_EAGAIN ? 0 : n);
         return ALOOP_PENDING;
     }
     sender->queued = 0;
     list_init(&sender->pieces); /* The write was all that it had. */
     aloop__sender_set_sending(sender);
     return n;
+}
+
+/* The task continues without a turn if the system accepts all bytes.  The
+ * writing half is kept for its next write. */
+ssize_t aloop__sender_hurry(struct aloop__write *write)
+{
+    struct aloop__sender *sender = write->sender;
+
+    if (list_is_empty(&sender->flush.node) || !is_alone(sender, write))
+        return ALOOP_PENDING;
+    list_remove(&sender->flush.node);
+    return send_alone_write(sender, write);
 }
 
 /* After on_data. */
@@ -405,11 +414,28 @@ void aloop__stream_send_rest(aloop_stream *stream, size_t size, ssize_t n)
     }
 }
 
+/* Does the same as flush_sender() if all that is queued is one write.  Returns
+ * whether it was that. */
+static inline bool send_only_write(struct aloop__sender *sender)
+{
+    struct aloop__write *write =
+        CONTAINER_OF(sender->pieces.next, struct aloop__write, piece.node);
+    ssize_t n;
+
+    if (list_is_empty(&sender->pieces) || write->piece.kind != PIECE_WRITE ||
+        sender->is_paused || !is_alone(sender, write))
+        return false;
+    n = send_alone_write(sender, write);
+    if (n != ALOOP_PENDING)
+        aloop__future_settle(&write->future, n);
+    return true;
+}
+
 void aloop__stream_send_queued(aloop_stream *stream)
 {
     struct aloop__sender *sender = stream->sender;
 
-    if ((stream->io.armed & REACTOR_WRITE) == 0)
+    if ((stream->io.armed & REACTOR_WRITE) == 0 && !send_only_write(sender))
         flush_sender(sender);
     if (sender->has_lent)
         own_pieces(sender);

@@ -232,7 +232,7 @@ static NOINLINE aloop_future *write_checked(aloop_stream *stream,
         return aloop__future_failed(stream->handle.loop, error);
     if (size == 0)
         return aloop_future_new_settled(stream->handle.loop, 0);
-    write = aloop__future_new_bare(stream->handle.loop, &write_ops);
+    write = aloop__future_new_inline(stream->handle.loop, &write_ops);
     return write == NULL ? NULL : queue_write(stream, write, data, size);
 }
 
