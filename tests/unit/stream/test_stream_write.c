@@ -91,6 +91,79 @@ static void puts_of_a_callback_are_sent_in_one_call_when_it_returns(
     aloop_stream_close(stream);
 }
 
+static char reply[100000];
+
+/* Writes a small or a large reply.  `arg` is where its future is to be. */
+static void write_reply(aloop_stream *stream, const void *data, ssize_t size,
+                        void *arg)
+{
+    aloop_future **ret_write = arg;
+
+    if (size > 0)
+        *ret_write = aloop_stream_write(
+            stream, reply, *(const char *) data == 's' ? 5 : sizeof reply);
+    t.order[0] = (int) sends();
+    t.calls++;
+}
+
+static void a_write_of_a_callback_is_sent_when_it_returns(void **state)
+{
+    aloop_stream *stream = connected();
+    aloop_future *write = NULL;
+    unsigned before = sends();
+
+    (void) state;
+    aloop_stream_start(stream, write_reply, &write);
+    memcpy(reply, "hello", 5);
+    sim_peer_send(c.peer, "small", 5);
+    while (t.calls == 0)
+        aloop_step(t.loop, MS);
+
+    assert_int_equal(t.order[0], before); /* Not inside the callback. */
+    assert_int_equal(sends(), before + 1);
+    assert_int_equal(aloop_stream_queued(stream), 0);
+    assert_int_equal(aloop_await(write), 5);
+    assert_received("hello");
+    aloop_stream_close(stream);
+}
+
+static void the_rest_of_a_write_of_a_callback_is_sent_later(void **state)
+{
+    aloop_stream *stream = connected();
+    aloop_future *write = NULL;
+
+    (void) state;
+    for (size_t i = 0; i < sizeof reply; i++)
+        reply[i] = (char) (i * 7 + i / 251);
+    aloop_stream_start(stream, write_reply, &write);
+    send_text("large");
+    assert_false(aloop_future_is_settled(write));
+    while (!aloop_future_is_settled(write))
+        receive_all();
+
+    assert_int_equal(aloop_await(write), sizeof reply);
+    receive_all();
+    assert_int_equal(c.in_size, sizeof reply);
+    assert_memory_equal(c.in, reply, sizeof reply);
+    assert_quiet_for_a_second();
+    aloop_stream_close(stream);
+}
+
+static void a_send_that_fails_ends_the_write_of_a_callback(void **state)
+{
+    aloop_stream *stream = connected();
+    aloop_future *write = NULL;
+
+    (void) state;
+    aloop_stream_start(stream, write_reply, &write);
+    sim_fail("aloop__sys_send", 1, ALOOP_ECONNRESET);
+    send_text("small");
+
+    assert_int_equal(aloop_await(write), ALOOP_ECONNRESET);
+    assert_int_equal(aloop_stream_put(stream, "x", 1), ALOOP_ECONNRESET);
+    aloop_stream_close(stream);
+}
+
 static void write_in_deferred_call(aloop *loop, void *arg)
 {
     (void) loop;
@@ -404,6 +477,9 @@ int main(void)
         TEST(a_put_copies_its_bytes_immediately),
         TEST(an_empty_write_settles_immediately),
         TEST(puts_of_a_callback_are_sent_in_one_call_when_it_returns),
+        TEST(a_write_of_a_callback_is_sent_when_it_returns),
+        TEST(the_rest_of_a_write_of_a_callback_is_sent_later),
+        PLAIN_TEST(a_send_that_fails_ends_the_write_of_a_callback),
         TEST(puts_of_other_code_are_sent_in_one_call_within_the_turn),
         TEST(puts_in_another_streams_callback_are_sent_within_the_turn),
         TEST(sending_is_bounded_in_each_turn),
