@@ -178,12 +178,20 @@ static void write_cancel(aloop_future *future)
 
 static ssize_t write_hurry(aloop_future *future);
 
+/* ops->release */
+static void write_release(aloop_future *future)
+{
+    aloop__slab_put_inline(&future->loop->slab, future,
+                           sizeof(struct aloop__write));
+}
+
 /* It is not live: sender->is_sending counts for all pieces together. */
 static const struct aloop__future_ops write_ops = {
     .name = "stream write",
     .size = sizeof(struct aloop__write),
     .cancel = write_cancel,
     .hurry = write_hurry,
+    .release = write_release,
 };
 
 /* ops->hurry */
