@@ -20,7 +20,7 @@
 #include <sys/timerfd.h>
 
 /* Calls that a kernel may not have, or that a filter may not know. */
-static const struct {
+static const struct call {
     const char *name;
     int number;
 } calls[] = {
@@ -44,30 +44,33 @@ static const struct {
 
 enum { CALLS = sizeof calls / sizeof calls[0] };
 
-/* Makes the kernel refuse the calls from `first` up to `end` with `error`.
- * Returns false if it knows no filters. */
-static bool refuse(size_t first, size_t end, int error)
+static const struct call threads = {"clone3", 435};
+
+/* Makes the kernel refuse `count` calls with `error`.  Returns false if it has
+ * no filters. */
+static bool refuse(const struct call *refused, size_t count, int error)
 {
     struct sock_filter steps[CALLS + 3];
     struct sock_fprog filter = {.filter = steps};
-    unsigned short count = 0;
+    unsigned short size = 0;
 
-    steps[count++] = (struct sock_filter) BPF_STMT(
+    steps[size++] = (struct sock_filter) BPF_STMT(
         BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
-    for (size_t i = first; i < end; i++)
-        steps[count++] = (struct sock_filter) BPF_JUMP(
-            BPF_JMP | BPF_JEQ | BPF_K, (unsigned) calls[i].number,
-            (unsigned char) (end - i), 0);
-    steps[count++] =
+    for (size_t i = 0; i < count; i++)
+        steps[size++] = (struct sock_filter) BPF_JUMP(
+            BPF_JMP | BPF_JEQ | BPF_K, (unsigned) refused[i].number,
+            (unsigned char) (count - i), 0);
+    steps[size++] =
         (struct sock_filter) BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-    steps[count++] = (struct sock_filter) BPF_STMT(
+    steps[size++] = (struct sock_filter) BPF_STMT(
         BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned) error);
-    filter.len = count;
+    filter.len = size;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
         return false;
-    for (size_t i = first; i < end; i++)
-        if (syscall(calls[i].number, -1, 0, 0, 0, 0, 0) != -1 || errno != error)
+    for (size_t i = 0; i < count; i++)
+        if (syscall(refused[i].number, -1, 0, 0, 0, 0, 0) != -1 ||
+            errno != error)
             return false;
     return true;
 }
@@ -312,8 +315,9 @@ static void everything_works_without_a_filter(void **state)
 
 #if defined __linux__
 
-/* Uses everything in a child, beside a filter. */
-static void use_refused(size_t first, size_t end, int error)
+/* Calls `use` in a child, beside a filter. */
+static void use_refused(const struct call *refused, size_t count, int error,
+                        void (*use)(void))
 {
     pid_t child;
 
@@ -323,9 +327,9 @@ static void use_refused(size_t first, size_t end, int error)
     if (child == 0) {
         alarm((unsigned) patient_limit(60));
         CHECK(aloop_free(d.loop) == 0); /* That of the parent. */
-        if (!refuse(first, end, error))
+        if (!refuse(refused, count, error))
             _exit(CHILD_SKIPS);
-        use_all();
+        use();
         _exit(0);
     }
     if (!has_child_succeeded(child))
@@ -340,15 +344,38 @@ static void a_filter_that_refuses_a_call_changes_no_result(void **state)
     for (size_t i = 0; i < CALLS; i++)
         for (size_t j = 0; j < sizeof errors / sizeof errors[0]; j++) {
             print_message("%s, %s\n", calls[i].name, strerror(errors[j]));
-            use_refused(i, i + 1, errors[j]);
+            use_refused(&calls[i], 1, errors[j], use_all);
         }
+}
+
+/* A C library that knows clone3() uses another call after ENOSYS only. */
+static void use_without_threads(void)
+{
+    char path[600];
+    ssize_t status;
+
+    d.loop = aloop_new(NULL);
+    snprintf(path, sizeof path, "%s/a", d.folder);
+    for (int i = 0; i < 3; i++) {
+        status = done(aloop_fs_write_file(d.loop, path, digits, SIZE, 0600));
+        CHECK(status == ALOOP_EPERM || status == SIZE);
+    }
+    CHECK(done(aloop_sleep(d.loop, 1000)) == 0);
+    CHECK(aloop_free(d.loop) == 0);
+}
+
+static void a_filter_that_refuses_threads_ends_each_operation(void **state)
+{
+    (void) state;
+    use_refused(&threads, 1, ENOSYS, use_all);
+    use_refused(&threads, 1, EPERM, use_without_threads);
 }
 
 static void a_filter_that_refuses_all_of_them_changes_no_result(void **state)
 {
     (void) state;
-    use_refused(0, CALLS, EPERM);
-    use_refused(0, CALLS, ENOSYS);
+    use_refused(calls, CALLS, EPERM, use_all);
+    use_refused(calls, CALLS, ENOSYS, use_all);
 }
 
 #endif
@@ -360,6 +387,7 @@ int main(void)
 #if defined __linux__
         TEST(a_filter_that_refuses_a_call_changes_no_result),
         TEST(a_filter_that_refuses_all_of_them_changes_no_result),
+        TEST(a_filter_that_refuses_threads_ends_each_operation),
 #endif
     };
 
