@@ -169,15 +169,43 @@ static void write_to_disk(const char *path)
     close(fd);
 }
 
+static void read_opened(const char *path)
+{
+    aloop_file *file = NULL;
+    char bytes[SIZE];
+
+    assert_int_equal(
+        aloop_await(aloop_file_open(d.loop, path, O_RDONLY, 0, &file)), 0);
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(aloop_await(aloop_file_read_at(file, bytes, SIZE, 0)),
+                         SIZE);
+    aloop_file_close(file);
+}
+
+/* Also those that a turn has no room for. */
+static void read_whole_files(const char *path)
+{
+    aloop_future *reads[100];
+    void *data[100];
+
+    for (int i = 0; i < 10; i++) {
+        for (int j = 0; j < 100; j++)
+            reads[j] = aloop_fs_read_file(d.loop, path, SIZE, &data[j]);
+        for (int j = 0; j < 100; j++) {
+            assert_int_equal(aloop_await(reads[j]), SIZE);
+            aloop_data_free(d.loop, data[j]);
+        }
+    }
+}
+
 /* The kernel may refuse an open of a cached name now and then.  A file is
  * closed without a thread when its data are on the disk. */
-static void the_first_file_of_a_local_disk_needs_no_thread(void **state)
+static void expect_no_thread(void (*use)(const char *path))
 {
-    unsigned before = count_threads(), after = before + 1;
-    char path[600], bytes[SIZE];
+    char path[600];
     struct statfs found;
+    unsigned before = count_threads(), after = before + 1;
 
-    (void) state;
     snprintf(path, sizeof path, "%s/a", d.folder);
     assert_int_equal(aloop_await(aloop_fs_write_file(d.loop, path, "0123456789",
                                                      SIZE, 0600)),
@@ -187,21 +215,26 @@ static void the_first_file_of_a_local_disk_needs_no_thread(void **state)
         (syscall(STATMOUNT, NULL, NULL, 0, 0) < 0 && errno != EFAULT))
         skip();
     for (int i = 0; i < 100 && after > before; i++) {
-        aloop_file *file = NULL;
-
         reopen_loop(NULL);
         before = count_threads();
-        assert_int_equal(
-            aloop_await(aloop_file_open(d.loop, path, O_RDONLY, 0, &file)), 0);
-        for (int j = 0; j < 1000; j++)
-            assert_int_equal(
-                aloop_await(aloop_file_read_at(file, bytes, SIZE, 0)), SIZE);
-        aloop_file_close(file);
+        use(path);
         aloop_run(d.loop);
         after = count_threads();
         wait_for_threads();
     }
     assert_int_equal(after, before);
+}
+
+static void the_first_file_of_a_local_disk_needs_no_thread(void **state)
+{
+    (void) state;
+    expect_no_thread(read_opened);
+}
+
+static void whole_files_of_a_local_disk_need_no_thread(void **state)
+{
+    (void) state;
+    expect_no_thread(read_whole_files);
 }
 
 /* The first close after the truncation writes to the disk: 21 ms were seen for
@@ -616,6 +649,7 @@ int main(void)
 #if defined __linux__
         TEST(files_of_tmpfs_are_read_without_a_thread),
         TEST(the_first_file_of_a_local_disk_needs_no_thread),
+        TEST(whole_files_of_a_local_disk_need_no_thread),
         TEST(a_reader_of_a_file_that_is_being_written_is_closed_by_a_thread),
         TEST(operations_one_after_the_other_need_one_thread),
         TEST(a_slow_server_of_files_does_not_block_the_loop),
