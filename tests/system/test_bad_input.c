@@ -506,6 +506,31 @@ static void a_file_that_shrinks_is_read_as_far_as_it_goes(void **state)
     aloop_file_close(file);
 }
 
+/* A file of this size is left to a thread, also if it is cached. */
+static void a_file_that_grows_is_read_to_its_new_end(void **state)
+{
+    static char data[MIB];
+    aloop_future *read, *whole;
+    aloop_file *file;
+    void *found = NULL;
+
+    (void) state;
+    memset(data, 'x', sizeof data);
+    put_file("a", data, MIB / 2);
+    file = open_file("a", O_RDONLY);
+    jam_files();
+    whole = aloop_fs_read_file(d.loop, in_folder("a"), sizeof data, &found);
+    put_file("a", data, MIB);
+    memset(data, 0, sizeof data);
+    read = aloop_file_read(file, data, sizeof data);
+    free_files();
+    assert_int_equal(aloop_await(whole), MIB);
+    assert_int_equal(aloop_await(read), MIB);
+    assert_memory_equal(found, data, MIB);
+    aloop_data_free(d.loop, found);
+    aloop_file_close(file);
+}
+
 #if defined __linux__
 /* Mounts a file system for 16 pages and a few files, if this process may. */
 static bool mount_small(const char *path)
@@ -624,6 +649,7 @@ int main(void)
         TEST(a_directory_without_permission_is_eacces),
         TEST(a_file_without_permission_is_eacces),
         TEST(a_file_that_shrinks_is_read_as_far_as_it_goes),
+        TEST(a_file_that_grows_is_read_to_its_new_end),
         TEST(a_full_disk_is_enospc),
         TEST(items_larger_than_any_array_are_refused),
     };
