@@ -1,7 +1,9 @@
-/* A fixed amount of work, whose instructions and system calls exact.sh counts.
+/* A fixed amount of work, whose instructions and system calls exact.sh counts,
+ * and fixed numbers of objects, whose memory it prints.
  *
  *     aloop_exact WORKLOAD COUNT
  *     aloop_exact --list
+ *     aloop_exact --bytes COUNT
  *
  * It does one kind of work `COUNT` times, in one process.  The difference
  * between a long and a short run is the cost of the work alone.  The time is
@@ -18,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -328,6 +331,99 @@ static ssize_t yield_often(aloop *loop, void *arg)
     return 0;
 }
 
+/* Memory. */
+
+static size_t allocated; /* Bytes that loops have at present. */
+
+static void *resize_counted(void *context, void *old, size_t old_size,
+                            size_t new_size)
+{
+    void *memory = NULL;
+
+    (void) context;
+    if (new_size == 0)
+        free(old);
+    else
+        fail_if((memory = realloc(old, new_size)) == NULL, "realloc");
+    allocated += new_size - old_size;
+    return memory;
+}
+
+static void make_stream(aloop *loop)
+{
+    static aloop_stream *other;
+    aloop_stream *stream;
+
+    if (other != NULL) { /* Each call makes one, and every other one a pair. */
+        aloop_stream_start(other, on_data, NULL);
+        other = NULL;
+        return;
+    }
+    fail_if(aloop_stream_pair(loop, &stream, &other) < 0, "a pair");
+    aloop_stream_start(stream, on_data, NULL);
+}
+
+static void make_timer(aloop *loop)
+{
+    aloop_timer *timer;
+
+    fail_if(aloop_timer_start(loop, INT64_C(1000000000), 0, on_expire, NULL,
+                              &timer) < 0,
+            "a timer");
+}
+
+static void make_sleep(aloop *loop)
+{
+    aloop_detach(aloop_sleep(loop, INT64_C(1000000000)));
+}
+
+static ssize_t sleep_once(aloop *loop, void *arg)
+{
+    (void) arg;
+    return aloop_await(aloop_sleep(loop, INT64_C(1000000000)));
+}
+
+/* Its stack, which is not counted, is no memory of the allocator. */
+static void make_task(aloop *loop)
+{
+    aloop_detach(aloop_spawn(loop, sleep_once, NULL));
+}
+
+static const struct {
+    const char *name;
+    void (*make)(aloop *loop);
+} objects[] = {
+    {"bytes-sleep", make_sleep},
+    {"bytes-stream", make_stream},
+    {"bytes-task", make_task},
+    {"bytes-timer", make_timer},
+};
+
+/* Prints the bytes of each kind of object, of which COUNT exist. */
+static int print_bytes(long count)
+{
+    aloop_options options = {.size = sizeof options, .resize = resize_counted};
+
+    struct rlimit limit;
+
+    fail_if(getrlimit(RLIMIT_NOFILE, &limit) < 0, "getrlimit");
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    for (size_t i = 0; i < sizeof objects / sizeof *objects; i++) {
+        aloop *loop = aloop_new(&options);
+        size_t before = allocated;
+
+        fail_if(loop == NULL || count < 1, "a loop and objects");
+        for (long j = 0; j < count; j++)
+            objects[i].make(loop);
+        aloop_step(loop, 0); /* Starts the tasks. */
+        printf("%s %.1f\n", objects[i].name,
+               (double) (allocated - before) / (double) count);
+        aloop_free(loop);
+    }
+    return 0;
+}
+
 static const struct workload workloads[] = {
     {.name = "echo", .run = run_echo, .echo = {64, 64, false, false, false}},
     {.name = "echo-one", .run = run_echo, .echo = {1, 64, false, false, false}},
@@ -376,9 +472,12 @@ int main(int argc, char **argv)
 {
     aloop_options options = {.size = sizeof options,
                              .clock_ns = simulated_clock};
-    aloop *loop = aloop_new(&options);
     bool is_list = argc == 2 && strcmp(argv[1], "--list") == 0;
+    aloop *loop;
 
+    if (argc == 3 && strcmp(argv[1], "--bytes") == 0)
+        return print_bytes(strtol(argv[2], NULL, 10));
+    loop = aloop_new(&options);
     fail_if(loop == NULL, "a loop");
     for (size_t i = 0; i < sizeof workloads / sizeof *workloads; i++) {
         if (is_list)

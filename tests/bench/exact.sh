@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Counts the instructions and the system calls of fixed workloads (exact.c), and
-# compares them with the recorded figures (exact.txt).  A difference of more
-# than 3 % in either direction is a failure, so that every change is noticed.
+# Counts the instructions and the system calls of fixed workloads, and the bytes
+# of objects (exact.c), and compares them with the recorded figures (exact.txt).
+# A difference of more than 3 % in either direction is a failure, so that every
+# change is noticed.
 #
 #     usage: tests/bench/exact.sh BUILD-DIRECTORY [--update]
 #
@@ -15,6 +16,7 @@ set -eu
 here=$(dirname "${BASH_SOURCE[0]}")
 record=$here/exact.txt
 short=1600 long=4800 # Multiples of what a workload does together.
+objects=2000         # The number of each object.
 margin=3             # In percent.
 
 if [ $# -lt 1 ] || [ ! -e "$1/CMakeCache.txt" ]; then
@@ -62,8 +64,12 @@ export program short long
 
 cmake --build "$dir" --target aloop_exact >/dev/null
 workloads=$("$program" --list)
-printf '%s\n' $workloads | xargs -P 2 -I '{}' bash -c 'measure {}' |
-    sort >"$figures"
+bytes=$("$program" --bytes $objects | sed 's/ / - /') # In place of the calls.
+{
+    echo "$bytes"
+    printf '%s\n' $workloads | xargs -P 2 -I '{}' bash -c 'measure {}'
+} | sort >"$figures"
+workloads+=$'\n'$(sed 's/ .*//' <<<"$bytes")
 compiler=$(compiler_of "$dir")
 
 if [ "${2:-}" = --update ]; then
@@ -73,7 +79,7 @@ if [ "${2:-}" = --update ]; then
     fi
     {
         echo "# What tests/run --exact counts for each unit of work:" \
-            "instructions and system calls."
+            "instructions and system calls, or bytes."
         echo "compiler $compiler"
         cat "$figures"
     } >"$record"
@@ -118,6 +124,14 @@ awk -v compiler="$compiler" -v grown="$(tail -n 1 "$dir/growth.txt")" \
         split(grown, part, " ") # N passed, N failed, 0 skipped
         for (i = split(workloads, names); i > 0; i--) {
             name = names[i]
+            if (present[name] == "-") {
+                printf "%-16s %10s bytes\n", name, present_calls[name]
+                if (recorded == compiler)
+                    compare(name, "bytes", present_calls[name], calls[name])
+                else
+                    skipped++
+                continue
+            }
             printf "%-16s %10s instructions %8s system calls\n", name,
                 present[name], present_calls[name]
             compare(name, "system calls", present_calls[name], calls[name])
@@ -128,7 +142,7 @@ awk -v compiler="$compiler" -v grown="$(tail -n 1 "$dir/growth.txt")" \
                 skipped++
         }
         if (skipped)
-            printf "skipped: the recorded instructions are those of %s, " \
+            printf "skipped: the recorded figures are those of %s, " \
                 "and this is %s\n", recorded, compiler
         if (failed)
             print "If the change is intended: tests/run --exact --update"
