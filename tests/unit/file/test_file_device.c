@@ -619,6 +619,32 @@ static void a_cancel_ends_a_task_that_reads_cached_files(void **state)
     assert_true(sim_calls("aloop__sys_open_cached") > 0);
 }
 
+static ssize_t open_after_cancel(aloop *loop, void *arg)
+{
+    ssize_t *ret_status = arg;
+    aloop_file *file = NULL;
+
+    assert_int_equal(aloop_await(aloop_sleep(loop, MS)), ALOOP_ECANCELED);
+    *ret_status = aloop_await(aloop_file_open(loop, "/a", O_RDONLY, 0, &file));
+    aloop_file_close(file);
+    return 0;
+}
+
+static void a_cancelled_task_opens_no_file_that_is_cached(void **state)
+{
+    ssize_t status = 0;
+    aloop_future *task;
+
+    (void) state;
+    assert_false(opens_now("/a", O_RDONLY)); /* The device is known now. */
+    task = aloop_spawn(t.loop, open_after_cancel, &status);
+    aloop_step(t.loop, 0);
+    aloop_cancel(task);
+    assert_int_equal(aloop_await(task), 0);
+
+    assert_int_equal(status, ALOOP_ECANCELED);
+}
+
 static void a_read_that_is_dropped_leaves_no_descriptor(void **state)
 {
     unsigned before;
@@ -721,6 +747,7 @@ int main(void)
         TEST(a_fifo_that_replaces_a_known_file_is_read_to_its_end),
         TEST(a_path_that_is_too_long_is_left_to_the_pool),
         TEST(a_cancel_ends_a_task_that_reads_cached_files),
+        TEST(a_cancelled_task_opens_no_file_that_is_cached),
         TEST(a_read_that_is_dropped_leaves_no_descriptor),
         TEST(a_whole_file_without_memory_leaves_no_descriptor),
         TEST(a_debug_loop_reads_cached_files_without_a_thread),
