@@ -17,9 +17,9 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-/* So many reads that the start and the end of a loop, about 0.3 ms, take less
- * than 2 % of the time of a slice. */
-enum { READS = 100000, WHOLE_READS = 20000, COLD_READS = 100 };
+/* So many reads that the start and the end of a loop, about 0.4 ms, take less
+ * than 4 % of the time of a slice. */
+enum { READS = 100000, WHOLE_READS = 20000, COLD_READS = 500 };
 
 /* The kernel does not read ahead for reads that are so far from each other. */
 enum { COLD_STEP = 64 << 10 };
