@@ -129,6 +129,34 @@ static void a_wait_ends_after_its_time_on_the_monotonic_clock(void **state)
     aloop__sys_mutex_close(mutex);
 }
 
+#if defined(__linux__) && defined(__GLIBC__) && defined(__LP64__)
+
+/* The number of glibc's lock is 1 while no other thread waits for it, and 2 if
+ * one may do so.  Only then the unlock is a system call.  A struct sys_mutex
+ * begins with the mutex of POSIX. */
+static void the_unlock_after_a_wait_is_no_system_call(void **state)
+{
+    struct sys_condition *condition;
+    struct sys_mutex *mutex;
+    int before, after;
+
+    (void) state;
+    assert_int_equal(aloop__sys_mutex_open(&mutex), 0);
+    assert_int_equal(aloop__sys_condition_open(&condition), 0);
+    aloop__sys_mutex_lock(mutex);
+    before = ((const pthread_mutex_t *) (const void *) mutex)->__data.__lock;
+    while (aloop__sys_condition_wait(condition, mutex, 1) == 0)
+        continue;
+    after = ((const pthread_mutex_t *) (const void *) mutex)->__data.__lock;
+    aloop__sys_mutex_unlock(mutex);
+    aloop__sys_condition_close(condition);
+    aloop__sys_mutex_close(mutex);
+    assert_int_equal(before, 1);
+    assert_int_equal(after, 1);
+}
+
+#endif
+
 static void use_stack(void *arg)
 {
     volatile unsigned char bytes[60 * 1024];
@@ -166,6 +194,9 @@ int main(void)
         cmocka_unit_test(a_thread_has_its_own_id_and_blocks_signals),
         cmocka_unit_test(a_condition_wakes_one_or_all),
         cmocka_unit_test(a_wait_ends_after_its_time_on_the_monotonic_clock),
+#if defined(__linux__) && defined(__GLIBC__) && defined(__LP64__)
+        cmocka_unit_test(the_unlock_after_a_wait_is_no_system_call),
+#endif
         cmocka_unit_test(a_thread_can_use_the_stack_that_was_chosen),
         cmocka_unit_test(there_is_at_least_one_processor),
     };
