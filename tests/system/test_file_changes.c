@@ -275,11 +275,11 @@ static void use_mounts_on_the_way(const char *folder, const char *path,
     char file[700];
 
     snprintf(file, sizeof file, "%s/a", second);
-    mount_over(second, folder, NULL, MS_BIND, NULL);
+    mount_over(second, folder, "none", MS_BIND, NULL);
     expect(path, other);
     CHECK(umount(folder) == 0);
     expect(path, digits);
-    mount_over(file, path, NULL, MS_BIND, NULL);
+    mount_over(file, path, "none", MS_BIND, NULL);
     expect(path, other);
     CHECK(umount(path) == 0);
     expect(path, digits);
@@ -342,14 +342,14 @@ static void use_read_only(const char *folder, const char *path)
     aloop_file *file = NULL;
 
     snprintf(name, sizeof name, "%s/b", folder);
-    mount_over(folder, folder, NULL, MS_BIND, NULL);
+    mount_over(folder, folder, "none", MS_BIND, NULL);
     CHECK(aloop_await(aloop_file_open(d.loop, path, O_RDWR, 0, &file)) == 0);
-    CHECK(mount(NULL, folder, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) <
-              0 &&
+    CHECK(mount("none", folder, "none", MS_BIND | MS_REMOUNT | MS_RDONLY,
+                NULL) < 0 &&
           errno == EBUSY);
     aloop_file_close(file);
     wait_for_threads();
-    mount_over(NULL, folder, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL);
+    mount_over("none", folder, "none", MS_BIND | MS_REMOUNT | MS_RDONLY, NULL);
     expect(path, digits);
     CHECK(status_of_open(path, O_RDWR) == ALOOP_EROFS);
     CHECK(status_of_open(path, O_WRONLY) == ALOOP_EROFS);
