@@ -114,6 +114,31 @@ static void the_jobs_of_a_turn_cost_one_wake_up_of_each_side(void **state)
     assert_int_equal(sim_calls("aloop__sys_wake_signal"), signals + 1);
 }
 
+static void submit_to(enum aloop__lane lane, int i)
+{
+    p.lane = lane;
+    submit(i);
+}
+
+static void each_lane_is_woken_once_in_a_turn(void **state)
+{
+    unsigned notifies;
+
+    (void) state;
+    limit(1);
+    submit_to(LANE_FILE, 0);
+    submit_to(LANE_WORK, 1);
+    aloop_run(t.loop);
+    notifies = sim_calls("aloop__sys_condition_notify");
+
+    for (int i = 0; i < JOBS; i++)
+        submit_to(i % 2 == 0 ? LANE_FILE : LANE_WORK, i);
+    aloop_run(t.loop);
+
+    assert_int_equal(p.worked, 2 + JOBS);
+    assert_int_equal(sim_calls("aloop__sys_condition_notify"), notifies + 2);
+}
+
 static void a_thread_that_takes_one_of_several_jobs_wakes_the_next(void **state)
 {
     (void) state;
@@ -572,6 +597,7 @@ int main(void)
         TEST(an_idle_thread_is_used_again),
         TEST(the_thread_that_was_idle_last_is_used_first),
         TEST(the_jobs_of_a_turn_cost_one_wake_up_of_each_side),
+        TEST(each_lane_is_woken_once_in_a_turn),
         TEST(a_thread_that_takes_one_of_several_jobs_wakes_the_next),
         TEST(threads_end_after_ten_seconds_without_work_except_one),
         TEST(a_thread_that_works_every_few_seconds_does_not_end),
