@@ -8,9 +8,8 @@
 enum {
     CACHED_MAX = 64 << 10, /* Bytes of one call. */
     CACHED_TURN_MAX = 256 << 10,
-    OPEN_BYTES = 8 << 10, /* An open takes about as long as this read. */
-    /* What postponed operations may do in each turn: an open and a read. */
-    POSTPONED_MIN = OPEN_BYTES + CACHED_MAX
+    CACHED_BUSY_MAX = 64 << 10, /* Read in a turn of a busy loop. */
+    OPEN_BYTES = 8 << 10        /* An open takes about as long as this read. */
 };
 
 /* Every await of an interrupted task has to end early, and that of a settled
@@ -24,7 +23,18 @@ static inline bool aloop__file_is_interrupted(const aloop *loop)
 /* Returns whether this turn may still read so many bytes. */
 static inline bool aloop__file_is_within_turn(const aloop *loop, size_t size)
 {
-    return size <= CACHED_TURN_MAX - loop->cached_bytes;
+    return size + loop->cached_bytes <= CACHED_TURN_MAX;
+}
+
+/* Returns whether this turn may still read so many bytes of an open file.  If
+ * descriptors were ready a short time ago, the next ones would wait for all
+ * that a turn reads. */
+static inline bool aloop__file_may_read(const aloop *loop, size_t size)
+{
+    size_t max = loop->quiet_waits < QUIET_WAITS ? CACHED_BUSY_MAX
+                                                 : CACHED_TURN_MAX;
+
+    return size + loop->cached_bytes <= max;
 }
 
 /* Returns whether this turn may still open a file and read so many bytes of it,

@@ -6,8 +6,8 @@
  *
  * The operations wait in loop->postponed, in the order of their calls.  One
  * item of the ready queue begins as many of them as the turn may.  Others may
- * have used up what the turn may do before that item runs.  It gets a part
- * nevertheless, so that each turn begins at least one. */
+ * have used up what the turn may do before that item runs.  It is counted anew
+ * then, so that each turn begins at least one. */
 
 #include "file/file_budget.h"
 #include "file/file_op.h"
@@ -20,19 +20,31 @@ static void begin_later(aloop *loop)
     aloop__skip_end(loop);
 }
 
+static struct aloop__file_op *next_postponed(const aloop *loop)
+{
+    return CONTAINER_OF(loop->postponed.next, struct aloop__file_op, postponed);
+}
+
+static bool may_begin_next(const aloop *loop)
+{
+    const struct aloop__file_op *op = next_postponed(loop);
+
+    if (list_is_empty(&loop->postponed))
+        return false;
+    return op->is_turn_read ? aloop__file_may_read(loop, op->turn_size)
+                            : aloop__file_is_within_turn(loop, op->turn_size);
+}
+
 /* loop->postponed_due.run */
 static void begin_postponed(struct aloop__ready *ready)
 {
     aloop *loop = CONTAINER_OF(ready, aloop, postponed_due);
 
-    if (loop->cached_bytes > CACHED_TURN_MAX - POSTPONED_MIN)
-        loop->cached_bytes = CACHED_TURN_MAX - POSTPONED_MIN;
-    while (!list_is_empty(&loop->postponed)) {
-        struct aloop__file_op *op = CONTAINER_OF(
-            loop->postponed.next, struct aloop__file_op, postponed);
+    if (!may_begin_next(loop))
+        loop->cached_bytes = 0;
+    while (may_begin_next(loop)) {
+        struct aloop__file_op *op = next_postponed(loop);
 
-        if (!aloop__file_is_within_turn(loop, op->turn_size))
-            break;
         list_remove(&op->postponed);
         op->is_postponed = false;
         aloop__file_op_kind_of(op)->again(op);
@@ -42,12 +54,14 @@ static void begin_postponed(struct aloop__ready *ready)
         begin_later(loop);
 }
 
-void aloop__file_op_postpone(struct aloop__file_op *op, size_t size)
+void aloop__file_op_postpone(struct aloop__file_op *op, size_t size,
+                             bool is_read)
 {
     aloop *loop = op->future.loop;
 
-    assert(size <= POSTPONED_MIN);
+    assert(size <= (is_read ? CACHED_BUSY_MAX : CACHED_TURN_MAX));
     op->turn_size = size;
+    op->is_turn_read = is_read;
     op->is_postponed = true;
     list_init(&op->postponed);
     list_push(&loop->postponed, &op->postponed);

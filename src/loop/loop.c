@@ -128,6 +128,7 @@ aloop *aloop_new(const aloop_options *options)
     loop->devices.is_off = chosen.must_use_file_threads;
     loop->has_own_clock = !aloop__options_use_system_clock(&chosen);
     loop->floor_ns = INT64_MIN;
+    loop->quiet_waits = QUIET_WAITS;
     loop->trim_ns = INT64_MAX;
     loop->process = aloop__sys_process_adopt(0);
     loop->process_mark = aloop__sys_process_mark();

@@ -147,6 +147,9 @@ struct aloop__reports;
 struct aloop__post;
 struct aloop__post_block;
 
+/* See loop->quiet_waits. */
+enum { QUIET_WAITS = 16 };
+
 struct aloop {
     struct aloop__alloc alloc;
     aloop_options options; /* All defaults are filled in. */
@@ -177,6 +180,9 @@ struct aloop {
     size_t task_ends; /* Number of tasks that have ended so far. */
     bool is_embedded; /* aloop_fd() was called. */
     bool has_events;  /* The last wait has returned events. */
+    /* So many waits have returned no event, but for wake-ups, since one has; at
+     * most QUIET_WAITS. */
+    uint8_t quiet_waits;
     /* Looks of hosted steps that have found nothing, and that were left out
      * since then; see turn.c. */
     uint8_t vain_looks;

@@ -153,6 +153,15 @@ static int64_t time_left(aloop *loop, int64_t max_wait_ns)
     return max_wait_ns < 0 || left_ns < max_wait_ns ? left_ns : max_wait_ns;
 }
 
+/* Returns whether an event is of another descriptor than that of the loop's
+ * wake-ups. */
+static inline bool has_peers(const aloop *loop,
+                             const struct aloop__event *events, int count)
+{
+    return count > 1 ||
+           (count == 1 && aloop__event_fd(&events[0]) != loop->wake_fds[0]);
+}
+
 /* A function of its own, because its large array would be in the frame of
  * run_turn(). */
 static int wait_and_dispatch(aloop *loop, int64_t max_wait_ns, bool is_lazy)
@@ -171,6 +180,10 @@ static int wait_and_dispatch(aloop *loop, int64_t max_wait_ns, bool is_lazy)
     loop->has_closed_io = loop->has_new_io = false;
     count = aloop__trim_wait(loop, left_ns, events, EVENTS_MAX);
     loop->has_events = count > 0;
+    if (has_peers(loop, events, count))
+        loop->quiet_waits = 0;
+    else if (loop->quiet_waits < QUIET_WAITS)
+        loop->quiet_waits++;
     if (is_lazy) {
         loop->skipped = 0;
         loop->is_brisk = false; /* The wait may have been long. */

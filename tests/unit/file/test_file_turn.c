@@ -157,6 +157,44 @@ static void others_cannot_keep_a_read_from_its_turn(void **state)
     aloop_file_close(r.file);
 }
 
+/* Has a turn receive a byte, and `quiet` turns receive nothing.  Returns how
+ * many pieces the next turn reads. */
+static int pieces_after_event(int quiet)
+{
+    aloop_future *reads[PIECES_OF_A_TURN];
+    aloop_stream *from, *to;
+    char byte;
+    int count = 0;
+
+    assert_int_equal(aloop_stream_pair(t.loop, &from, &to), 0);
+    assert_int_equal(aloop_stream_put(from, "x", 1), 0);
+    assert_int_equal(aloop_await(aloop_stream_read(to, &byte, 1)), 1);
+    turns(quiet);
+    for (int i = 0; i < PIECES_OF_A_TURN; i++) {
+        reads[i] = aloop_file_read_at(r.file, r.bytes[i], PIECE, i * PIECE);
+        count += aloop_future_is_settled(reads[i]);
+    }
+    for (int i = 0; i < PIECES_OF_A_TURN; i++)
+        assert_int_equal(aloop_await(reads[i]), PIECE);
+    aloop_stream_close(from);
+    aloop_stream_close(to);
+    turns(1);
+    return count;
+}
+
+/* What a turn reads is time that its peers wait. */
+static void a_turn_of_a_busy_loop_reads_less(void **state)
+{
+    (void) state;
+    begin_reads(false);
+    expect_reads(0);
+    assert_int_equal(pieces_after_event(0), 1);
+    assert_int_equal(pieces_after_event(14), 1);
+    assert_int_equal(pieces_after_event(16), PIECES_OF_A_TURN);
+    assert_int_equal(sim_calls("aloop__sys_preadv"), 0);
+    aloop_file_close(r.file);
+}
+
 /* Opens and whole files. */
 
 enum { FILES = 40, OPENS_OF_A_TURN = 32, FILE_SIZE = 10 };
@@ -503,6 +541,7 @@ int main(void)
         TEST(the_end_of_the_loop_ends_reads_that_wait_for_a_turn),
         TEST(a_task_that_reads_lets_others_run),
         TEST(others_cannot_keep_a_read_from_its_turn),
+        TEST(a_turn_of_a_busy_loop_reads_less),
         TEST(opens_and_whole_files_beyond_the_limit_wait_for_a_later_turn),
         TEST(an_open_that_has_waited_for_a_turn_is_like_any_other),
         TEST(a_thousand_cached_files_in_a_row_need_no_thread),
