@@ -9,15 +9,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "os/tools.h"
+
 /* A context that is not running.  Only the implementation accesses the
  * fields. */
 struct aloop__context {
-    void *sp;        /* Address of the saved registers. */
+    void *sp; /* Address of the saved registers. */
+#if WITH_ASAN || WITH_TSAN
     void *low;       /* Lowest usable byte of the stack. */
     size_t size;     /* Usable bytes of the stack. */
     void *sanitizer; /* The fake stack of ASan, or the fiber of TSan. */
-    void (*run)(void *arg);
-    void *arg;
+#endif
 };
 
 /* Initialises the context of the calling thread, on whatever stack it runs.

@@ -392,11 +392,9 @@ void aloop__context_fini_thread(struct aloop__context *context)
 }
 
 /* Called by aloop__context_boot as the first function of a context. */
-UNINSTRUMENTED static void context_enter(struct aloop__context *self)
+UNINSTRUMENTED static void context_enter(const struct hook_start *start)
 {
-    hook_enter(self);
-    self->run(self->arg);
-    __builtin_trap();
+    hook_run(start);
 }
 
 /* Uninstrumented because it writes above the part of the stack that ASan
@@ -405,22 +403,23 @@ UNINSTRUMENTED void aloop__context_init(struct aloop__context *context,
                                         void *low, size_t size,
                                         void (*run)(void *arg), void *arg)
 {
-    uintptr_t top = ((uintptr_t) low + size) & ~(uintptr_t) 15;
+    uintptr_t top = ((uintptr_t) low + size - sizeof(struct hook_start)) &
+                    ~(uintptr_t) 15;
+    struct hook_start *start = (struct hook_start *) top;
     uintptr_t *frame = (uintptr_t *) top - FRAME_WORDS;
 
+    start->self = context;
+    start->run = run;
+    start->arg = arg;
     memset(context, 0, sizeof *context);
-    context->low = low;
-    context->size = size;
-    context->run = run;
-    context->arg = arg;
     context->sp = frame;
-    hook_init(context);
+    hook_init(context, low, size);
 
     /* This also clears the frame pointer. */
     memset(frame, 0, FRAME_WORDS * sizeof *frame);
     frame[WORD_CONTROL] = control_words();
     frame[WORD_RUN] = (uintptr_t) context_enter;
-    frame[WORD_ARG] = (uintptr_t) context;
+    frame[WORD_ARG] = (uintptr_t) start;
     frame[WORD_RETURN] =
         SIGNED_RETURN((uintptr_t) aloop__context_boot + BOOT_SKIP, top);
 }

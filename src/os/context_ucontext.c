@@ -36,30 +36,28 @@ void aloop__context_fini_thread(struct aloop__context *context)
 UNINSTRUMENTED static void aloop__context_boot(unsigned high, unsigned low)
 {
     uintptr_t bits = (uintptr_t) ((uint64_t) high << 32 | low);
-    struct aloop__context *self = (struct aloop__context *) bits;
 
-    hook_enter(self);
-    self->run(self->arg);
-    __builtin_trap();
+    hook_run((const struct hook_start *) bits);
 }
 
-/* The ucontext_t is at the top of the new stack, where nothing overwrites it
- * before the first switch has loaded it. */
+/* The ucontext_t is at the top of the new stack, below the start, where nothing
+ * overwrites it before the first switch has loaded it. */
 void aloop__context_init(struct aloop__context *context, void *low, size_t size,
                          void (*run)(void *arg), void *arg)
 {
-    uintptr_t top = ((uintptr_t) low + size - sizeof(ucontext_t)) &
-                    ~(uintptr_t) 63;
+    uintptr_t end = ((uintptr_t) low + size - sizeof(struct hook_start)) &
+                    ~(uintptr_t) 15;
+    uintptr_t top = (end - sizeof(ucontext_t)) & ~(uintptr_t) 63;
+    struct hook_start *start = (struct hook_start *) end;
     ucontext_t *fresh = (ucontext_t *) top;
-    uint64_t bits = (uintptr_t) context;
+    uint64_t bits = end;
 
+    start->self = context;
+    start->run = run;
+    start->arg = arg;
     memset(context, 0, sizeof *context);
-    context->low = low;
-    context->size = size;
-    context->run = run;
-    context->arg = arg;
     context->sp = fresh;
-    hook_init(context);
+    hook_init(context, low, size);
     (void) getcontext(fresh); /* It cannot fail with a valid argument. */
     fresh->uc_link = NULL;
     fresh->uc_stack.ss_sp = low;
