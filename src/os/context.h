@@ -39,7 +39,7 @@ void aloop__context_init(struct aloop__context *context, void *low, size_t size,
  * does it, too; it is useful some time before. */
 static inline void aloop__context_fetch(const struct aloop__context *context)
 {
-    enum { LINES = 4, LINE_SIZE = 64 };
+    enum { LINES = 6, LINE_SIZE = 64 };
 
     for (size_t i = 0; i < LINES; i++)
         __builtin_prefetch((const char *) context->sp + i * LINE_SIZE);
