@@ -44,7 +44,7 @@ enum { AHEAD = 3 }; /* See fetch_following(). */
 struct aloop__switching {
     struct aloop__context home; /* Of the loop, while a task runs. */
     /* What the last task that has ended ran on.  `stack.low` is NULL if there
-     * is nothing to give back.  `left` is not used if contexts are called. */
+     * is nothing to give back. */
     struct aloop__context left;
     struct aloop__stack stack;
     bool is_kept;  /* `stack` waits for a new task. */
@@ -216,7 +216,9 @@ static struct aloop__task *end_and_go_on(struct aloop__task *task,
 }
 
 /* Runs a task and those that follow on the same stack.  Returns the context
- * that continues then.
+ * that continues then, or switches to it if one of them has waited: the return
+ * would then be predicted wrong, and load the frame of the caller, which is not
+ * in the cache any more if there are many tasks.
  *
  * If the first one began with a turn that was counted, and ends without a wait,
  * that turn does not count again: otherwise a task that awaits one short task
@@ -225,21 +227,28 @@ static struct aloop__context *run_tasks(void *arg)
 {
     struct aloop__task *task = arg;
     aloop *loop = task->future.loop;
+    struct aloop__context *to;
     unsigned turns = loop->switching->turns;
+    bool has_waited = false;
 
     do {
         aloop__context_renew();
         task->result = task->fn(loop, task->arg);
-        if (task->state != TASK_BEGUN)
+        if (task->state != TASK_BEGUN) {
+            has_waited = true;
             turns = 1;
+        }
         task->state = TASK_ENDED;
         if (loop->debug != NULL) /* aloop__task_resumed() sees the state. */
             return &loop->switching->home;
         task = end_and_go_on(task, turns);
         turns = 1;
     } while (task != NULL);
-    return loop->current != NULL ? &loop->current->context
-                                 : &loop->switching->home;
+    to = loop->current != NULL ? &loop->current->context
+                               : &loop->switching->home;
+    if (has_waited)
+        aloop__context_switch_last(&loop->switching->left, to);
+    return to;
 }
 
 /* The first frame of a context that was not called.  It does not return,
