@@ -6,7 +6,7 @@
  *
  * The operations wait in loop->postponed, in the order of their calls.  One
  * item of the ready queue begins as many of them as the turn may.  Others may
- * have used up what the turn may do before that item runs.  It is counted anew
+ * have used up what the turn may do before that item runs.  It is counted again
  * then, so that each turn begins at least one. */
 
 #include "file/file_budget.h"
