@@ -6,12 +6,6 @@
 
 #include "loop/live.h"
 
-bool aloop__has_work(const aloop *loop)
-{
-    return !list_is_empty(&loop->ready) || !list_is_empty(&loop->flushing) ||
-           !list_is_empty(&loop->unreported) || aloop__has_posts(loop);
-}
-
 /* Timers are not asked: what they belong to counts in loop->live, unless it is
  * unreferenced. */
 bool aloop__is_alive(const aloop *loop)

@@ -74,17 +74,6 @@ static const struct {
 
 enum { TRIMMED_COUNT = sizeof trimmed / sizeof trimmed[0] };
 
-/* Returns whether a part of the loop keeps more than a small amount.  This is
- * called before each wait, and therefore is a few comparisons instead of a
- * column of the table. */
-static inline bool has_spare(const aloop *loop)
-{
-    return aloop__slab_has_spare(&loop->slab) ||
-           aloop__timers_have_spare(&loop->timers) ||
-           aloop__buffers_have_spare(loop) ||
-           (loop->stacks != NULL && aloop__stacks_have_spare(loop->stacks));
-}
-
 /* Frees memory until the given time.  Returns whether some is left to be
  * freed. */
 static bool give_back(aloop *loop, int64_t until_ns)
@@ -116,12 +105,13 @@ static void act(aloop *loop)
     if (loop->is_trimming)
         loop->trim_ns = aloop__sys_clock_ns() + pause_ns;
     else
-        loop->trim_ns = has_spare(loop) ? now_ns + window_ns : INT64_MAX;
+        loop->trim_ns = aloop__trim_has_spare(loop) ? now_ns + window_ns
+                                                    : INT64_MAX;
 }
 
 int64_t aloop__trim_next(aloop *loop)
 {
-    if (loop->trim_ns == INT64_MAX && has_spare(loop)) {
+    if (loop->trim_ns == INT64_MAX && aloop__trim_has_spare(loop)) {
         /* This ends a window without a beginning, so that the first full window
          * can begin. */
         end_window(loop);
@@ -140,8 +130,8 @@ static int64_t trim_left(aloop *loop)
                                 : aloop__until(aloop__sys_clock_ns(), next_ns);
 }
 
-static NOINLINE int wait_and_trim(aloop *loop, int64_t timeout_ns,
-                                  struct aloop__event *events, int max)
+int aloop__trim_wait_and_act(aloop *loop, int64_t timeout_ns,
+                             struct aloop__event *events, int max)
 {
     int64_t left_ns = trim_left(loop), end_ns = 0;
 
@@ -163,12 +153,4 @@ static NOINLINE int wait_and_trim(aloop *loop, int64_t timeout_ns,
         if (count != 0 || left_ns > 0)
             return count; /* Early, because of a signal. */
     }
-}
-
-int aloop__trim_wait(aloop *loop, int64_t timeout_ns,
-                     struct aloop__event *events, int max)
-{
-    if (loop->trim_ns != INT64_MAX || has_spare(loop))
-        return wait_and_trim(loop, timeout_ns, events, max);
-    return aloop__reactor_wait(loop->reactor, timeout_ns, events, max);
 }
