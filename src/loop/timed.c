@@ -63,7 +63,7 @@ static bool is_before(const struct aloop__entry *a,
 }
 
 /* Writes an entry, and its place to its object.  Only an entry that moves
- * towards the top is written without its place; see place_of(). */
+ * towards the top is written without its place; see find_entry(). */
 static void put(struct aloop__timers *timers, size_t i,
                 struct aloop__entry entry)
 {
@@ -81,8 +81,8 @@ static size_t parent_of(size_t i)
  * parents, and their objects are rarely in the cache.  Therefore only an entry
  * that moves away from the top is noted in its object.  The place may be behind
  * the end of the heap if the heap has become smaller. */
-static size_t place_of(const struct aloop__timers *timers,
-                       const struct aloop__timed *timed)
+static size_t find_entry(const struct aloop__timers *timers,
+                         const struct aloop__timed *timed)
 {
     size_t i = timed->place, end = TOP + timers->count;
 
@@ -224,7 +224,7 @@ int aloop__timed_insert(struct aloop__timers *timers,
     size_t place = 0;
 
     if (timed->place > 0 && timed->place != PLACE_DUE)
-        place = place_of(timers, timed);
+        place = find_entry(timers, timed);
     if (place == 0 && TOP + timers->count >= timers->room && grow(timers) < 0)
         return ALOOP_ENOMEM;
     if (timed->place == PLACE_DUE)
@@ -244,7 +244,7 @@ void aloop__timed_stop(struct aloop__timers *timers, struct aloop__timed *timed)
     if (timed->place == PLACE_DUE)
         aloop__timed_leave_due(timed);
     else if (timed->place > 0)
-        remove_entry(timers, place_of(timers, timed));
+        remove_entry(timers, find_entry(timers, timed));
 }
 
 /* Corrects the entry at the top until it is up to date.  Entries below it may
