@@ -243,7 +243,7 @@ static int open_here(aloop *loop, const char *path, int flags,
 }
 
 /* kind->again */
-static void open_again(struct aloop__file_op *op)
+static void opening_again(struct aloop__file_op *op)
 {
     struct aloop__opening *opening = opening_of(op);
 
@@ -264,7 +264,7 @@ static const struct aloop__file_op_kind open_kind = {
     .paths = 1,
     .work = open_work,
     .done = aloop__file_open_done,
-    .again = open_again,
+    .again = opening_again,
     .cancel = aloop__file_open_cancel,
 };
 
