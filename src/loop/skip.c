@@ -37,7 +37,7 @@ bool aloop__skip_by_clock(aloop *loop)
 }
 
 /* The batch is empty. */
-static inline struct aloop__ready *begin_next(aloop *loop, unsigned turns)
+static inline struct aloop__ready *begin_next_turn(aloop *loop, unsigned turns)
 {
     list_append(&loop->batch, &loop->ready);
     if (turns > 0)
@@ -52,7 +52,7 @@ NOINLINE static struct aloop__ready *next_by_clock(aloop *loop, unsigned turns)
     if (!aloop__skip_by_clock(loop) ||
         aloop__timers_next(&loop->timers) <= loop->floor_ns)
         return NULL;
-    return begin_next(loop, turns);
+    return begin_next_turn(loop, turns);
 }
 
 /* The usual path has no call, so that it saves no registers. */
@@ -63,5 +63,5 @@ struct aloop__ready *aloop__turn_next_of_next(aloop *loop, unsigned turns)
         return NULL;
     if (!aloop__skip_is_free(loop, turns))
         return next_by_clock(loop, turns);
-    return begin_next(loop, turns);
+    return begin_next_turn(loop, turns);
 }
