@@ -306,7 +306,7 @@ static void export_v4(const struct sys_address *address, aloop_address *ret)
 {
     struct sockaddr_in v4;
 
-    memcpy(&v4, address->bytes, sizeof v4);
+    load(address, &v4, sizeof v4);
     *ret = (aloop_address){
         .port = ntohs(v4.sin_port),
         .family = ALOOP_FAMILY_IPV4,
@@ -318,7 +318,7 @@ static void export_v6(const struct sys_address *address, aloop_address *ret)
 {
     struct sockaddr_in6 v6;
 
-    memcpy(&v6, address->bytes, sizeof v6);
+    load(address, &v6, sizeof v6);
     *ret = (aloop_address){
         .scope = v6.sin6_scope_id,
         .flow = ntohl(v6.sin6_flowinfo),
