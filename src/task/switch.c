@@ -343,25 +343,28 @@ void aloop__task_resumed(struct aloop__ready *ready)
         end_task(task, task->result);
 }
 
-/* If the next task is new and cannot start here, the loop tries again, and ends
+/* Runs a task while another one waits, which may be the same.  Returns false if
+ * the next one is new and cannot start here: the loop tries again, and ends
  * it. */
+static inline bool run_next(struct aloop__task *task, struct aloop__task *next)
+{
+    if (next->state == TASK_NEW)
+        return aloop__context_is_like(&task->future.loop->switching->home) &&
+               begin_task(&task->context, next);
+    task_runs(task->future.loop, next, TASK_RUNNING);
+    if (next != task)
+        aloop__context_switch(&task->context, &next->context);
+    return true;
+}
+
 void aloop__task_suspend(aloop *loop)
 {
     struct aloop__task *task = loop->current, *next;
-    struct aloop__context *home = &loop->switching->home;
 
     task->state = TASK_WAITING;
     task->streak = 0;
     next = next_task(loop, 1);
-    if (next == NULL) {
-        aloop__context_switch(&task->context, home);
-    } else if (next->state != TASK_NEW) {
-        task_runs(loop, next, TASK_RUNNING);
-        if (next != task)
-            aloop__context_switch(&task->context, &next->context);
-    } else if (!aloop__context_is_like(home) ||
-               !begin_task(&task->context, next)) {
-        aloop__context_switch(&task->context, home);
-    }
+    if (next == NULL || !run_next(task, next))
+        aloop__context_switch(&task->context, &loop->switching->home);
     put_left_stack(loop);
 }
