@@ -484,6 +484,24 @@ static void a_large_stack_is_not_kept_for_tasks_of_the_usual_size(void **state)
     assert_false(on_large - after + NEAR < 2 * NEAR);
 }
 
+/* Both are queued, so that the large one begins when the other one ends. */
+static void a_task_with_a_large_stack_does_not_run_where_a_usual_one_ended(
+    void **state)
+{
+    enum { NEAR = 16 * 1024 };
+    aloop_task_options large = {.size = sizeof large, .stack_size = 8 << 20};
+    uintptr_t usual, on_large;
+    aloop_future *first, *second;
+
+    (void) state;
+    first = aloop_spawn(t.loop, tells_its_frame, &usual);
+    second = aloop_spawn_at(t.loop, tells_its_frame, &on_large, &large, "task",
+                            "here");
+    assert_int_equal(aloop_await(first), 0);
+    assert_int_equal(aloop_await(second), 0);
+    assert_false(on_large - usual + NEAR < 2 * NEAR);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -505,6 +523,7 @@ int main(void)
         TEST(many_tasks_that_end_and_wait_in_turn_leave_nothing),
         TEST(the_stacks_of_ended_tasks_are_used_again),
         TEST(a_large_stack_is_not_kept_for_tasks_of_the_usual_size),
+        TEST(a_task_with_a_large_stack_does_not_run_where_a_usual_one_ended),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
