@@ -257,6 +257,35 @@ static void a_task_that_awaits_short_ones_asks_the_reactor_after_32_of_them(
     assert_in_range(sim_wakes() - before, 10, 12);
 }
 
+static ssize_t yields_once(aloop *loop, void *arg)
+{
+    (void) arg;
+    return aloop_yield(loop);
+}
+
+static ssize_t awaits_waiting_ones(aloop *loop, void *arg)
+{
+    int count = (int) (intptr_t) arg;
+
+    for (int i = 0; i < count; i++)
+        aloop_await(aloop_spawn(loop, yields_once, NULL));
+    return 0;
+}
+
+/* There are three turns for each: until it waits, until it ends, and that of
+ * the task that awaits it. */
+static void each_turn_counts_of_a_task_that_has_waited(void **state)
+{
+    aloop_future *task;
+    unsigned before;
+
+    (void) state;
+    before = sim_wakes();
+    task = aloop_spawn(t.loop, awaits_waiting_ones, (void *) 110);
+    assert_int_equal(aloop_await(task), 0);
+    assert_in_range(sim_wakes() - before, 10, 12);
+}
+
 static ssize_t spawns_its_like(aloop *loop, void *arg)
 {
     int *left = arg;
@@ -515,6 +544,7 @@ int main(void)
         TEST(awaited_tasks_with_stacks_of_several_sizes_follow_each_other),
         TEST(tasks_that_yield_ask_the_reactor_after_32_turns),
         TEST(a_task_that_awaits_short_ones_asks_the_reactor_after_32_of_them),
+        TEST(each_turn_counts_of_a_task_that_has_waited),
         TEST(of_short_tasks_in_a_row_at_least_each_second_turn_counts),
         TEST(tasks_that_compute_ask_the_reactor_in_each_turn),
         TEST(a_timer_fires_between_tasks_that_yield),
