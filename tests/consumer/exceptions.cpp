@@ -1,9 +1,11 @@
 // C++ exception state belongs to the task: two tasks that await inside a catch
-// block each get their own exception back, and a cancelled await may throw.
+// block each get their own exception back, also if what they await has thrown
+// one meanwhile, and a cancelled await may throw.
 
 #include <aloop.h>
 
 #include <cstdio>
+#include <exception>
 #include <stdexcept>
 #include <string>
 
@@ -11,6 +13,18 @@ struct job {
     const char *text;
     bool was_right;
 };
+
+// A new task has no exception, whatever the one has that awaits it.
+static ssize_t throws_and_catches(aloop *, void *)
+{
+    bool is_fresh = std::current_exception() == nullptr;
+
+    try {
+        throw 5;
+    } catch (int number) {
+        return is_fresh && number == 5 ? 0 : ALOOP_EINVAL;
+    }
+}
 
 static ssize_t rethrows(aloop *loop, void *arg)
 {
@@ -22,6 +36,8 @@ static ssize_t rethrows(aloop *loop, void *arg)
         } catch (const std::runtime_error &) {
             for (int i = 0; i < 3; i++)
                 aloop_await(aloop_sleep(loop, ALOOP_MS(1)));
+            if (aloop_await(aloop_spawn(loop, throws_and_catches, nullptr)) < 0)
+                return ALOOP_EINVAL;
             throw;
         }
     } catch (const std::runtime_error &error) {
