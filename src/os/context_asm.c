@@ -1,8 +1,8 @@
 /* The context switch in assembly, for x86-64, aarch64 and riscv64.
  *
  * A suspended context has its callee-saved registers and its floating-point
- * control words in one frame at context->sp.  A new context gets a prepared
- * frame that returns into aloop__context_boot.
+ * control words in one frame at context->sp.  A new context that is not called
+ * gets a prepared frame that returns into aloop__context_boot.
  *
  * - The switch ends with `ret`.  The processor mispredicts the target of that
  *   return, but its predictions for the callers stay right.  Besides, a return
@@ -424,10 +424,10 @@ UNINSTRUMENTED void aloop__context_init(struct aloop__context *context,
         SIGNED_RETURN((uintptr_t) aloop__context_boot + BOOT_SKIP, top);
 }
 
-/* The only place where a context is suspended and where the switch is called,
- * also for contexts that end.  Therefore the processor predicts the return of
- * the switch right each time.  This saves a fifth of the cost of a context that
- * runs only once. */
+/* The only place where the switch is called, also for contexts that end.
+ * Therefore the processor predicts the return of the switch right, unless the
+ * context that is resumed was suspended by aloop__context_call().  This saves a
+ * fifth of the cost of a context that runs only once. */
 __attribute__((noinline)) UNINSTRUMENTED static void context_leave(
     struct aloop__context *from, struct aloop__context *to, bool is_last)
 {
