@@ -15,6 +15,7 @@
  * thread's own stack.  In a debug loop every task goes back, because the loop
  * checks the task's stack there.  A task that has changed the floating-point
  * control words goes back before a new one begins, which has those of the loop.
+ * So does a task that ends before a new one with a stack of another size.
  *
  * A task gets its stack when it first runs, so that a series of short tasks
  * reuses one that is still in the cache.  A task that ends on its own stack
@@ -265,10 +266,9 @@ static void task_boot(void *arg)
 }
 
 /* Gives a task its stack and, unless it is called, its first frame, just before
- * its first run.  The pool of stacks is
- * created for the first task of the loop.  Another task may be suspended, whose
- * errno may not change.  Without a stack, after an error, `stack.low` remains
- * NULL. */
+ * its first run.  The pool of stacks is created for the first task of the loop.
+ * Another task may be suspended, whose errno may not change.  Without a stack,
+ * after an error, `stack.low` remains NULL. */
 NOINLINE static int take_stack(struct aloop__task *task)
 {
     aloop *loop = task->future.loop;
