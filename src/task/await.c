@@ -215,9 +215,8 @@ static ssize_t run_until_settled(aloop *loop, aloop_future *future)
     aloop__leave(loop);
     loop->awaited = NULL;
     aloop__awaiter_remove(&awaiter);
-    if (loop->is_embedded)
-        aloop__host_update(
-            loop); /* The turn may have counted `awaiter` as work. */
+    if (loop->is_embedded) /* The turn may have counted `awaiter` as work. */
+        aloop__host_update(loop);
     if (!aloop__future_is_pending(future))
         return await_outcome(future, interrupt);
     return refuse(future, error < 0 ? error : interrupt);
