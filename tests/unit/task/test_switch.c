@@ -324,6 +324,25 @@ static void of_short_tasks_in_a_row_at_least_each_second_turn_counts(
     }
 }
 
+static ssize_t posts_and_yields(aloop *loop, void *arg)
+{
+    (void) arg;
+    aloop_yield(loop);
+    assert_int_equal(aloop_post(loop, notes, (void *) 1), 0);
+    aloop_yield(loop);
+    note(2);
+    return 0;
+}
+
+/* Posts come after the batch of the turn in which they were made. */
+static void a_post_runs_before_the_next_turn_of_a_task_that_yields(void **state)
+{
+    (void) state;
+    aloop_detach(aloop_spawn(t.loop, posts_and_yields, NULL));
+    aloop_run(t.loop);
+    assert_noted(1, 2);
+}
+
 static ssize_t computes_and_yields(aloop *loop, void *arg)
 {
     (void) arg;
@@ -547,6 +566,7 @@ int main(void)
         TEST(a_task_that_awaits_short_ones_asks_the_reactor_after_32_of_them),
         TEST(each_turn_counts_of_a_task_that_has_waited),
         TEST(of_short_tasks_in_a_row_at_least_each_second_turn_counts),
+        TEST(a_post_runs_before_the_next_turn_of_a_task_that_yields),
         TEST(tasks_that_compute_ask_the_reactor_in_each_turn),
         TEST(a_timer_fires_between_tasks_that_yield),
         TEST(a_timer_fires_after_the_first_long_turn),
