@@ -427,6 +427,29 @@ static void a_timer_fires_after_the_first_long_turn(void **state)
         aloop_await(aloop_spawn(t.loop, computes_past_a_timer, NULL)), true);
 }
 
+static ssize_t computes_a_little_past_a_timer(aloop *loop, void *arg)
+{
+    bool has_fired = false;
+    aloop_timer *timer;
+
+    (void) arg;
+    aloop_timer_start(loop, ALOOP_US(10), 0, on_timer_of_task, &has_fired,
+                      &timer);
+    aloop_yield(loop);
+    sim_advance(ALOOP_US(11));
+    aloop_yield(loop);
+    return has_fired;
+}
+
+/* Too little time has passed for the loop to ask the reactor. */
+static void a_timer_fires_after_the_first_turn_behind_its_deadline(void **state)
+{
+    (void) state;
+    assert_int_equal(
+        aloop_await(aloop_spawn(t.loop, computes_a_little_past_a_timer, NULL)),
+        true);
+}
+
 static ssize_t yields_until_all_have_ended(aloop *loop, void *arg)
 {
     aloop_future *other = arg;
@@ -570,6 +593,7 @@ int main(void)
         TEST(tasks_that_compute_ask_the_reactor_in_each_turn),
         TEST(a_timer_fires_between_tasks_that_yield),
         TEST(a_timer_fires_after_the_first_long_turn),
+        TEST(a_timer_fires_after_the_first_turn_behind_its_deadline),
         TEST(an_await_outside_returns_in_the_turn_in_which_it_settles),
         TEST(many_tasks_that_end_and_wait_in_turn_leave_nothing),
         TEST(the_stacks_of_ended_tasks_are_used_again),
