@@ -40,6 +40,8 @@ static void begin_postponed(struct aloop__ready *ready)
 {
     aloop *loop = CONTAINER_OF(ready, aloop, postponed_due);
 
+    if (list_is_empty(&loop->postponed)) /* All of them were cancelled. */
+        return;
     if (!may_begin_next(loop))
         loop->cached_bytes = 0;
     while (may_begin_next(loop)) {

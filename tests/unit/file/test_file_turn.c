@@ -157,6 +157,53 @@ static void others_cannot_keep_a_read_from_its_turn(void **state)
     aloop_file_close(r.file);
 }
 
+/* Reads as much as a turn may. */
+static void use_turn(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    for (int i = 0; i < PIECES_OF_A_TURN; i++) {
+        aloop_future *read = aloop_file_read_at(r.file, r.bytes[i], PIECE, 0);
+
+        assert_true(aloop_future_is_settled(read));
+        aloop_future_unref(read);
+    }
+}
+
+/* Returns whether a read is over immediately. */
+static bool has_room(void)
+{
+    aloop_future *read = aloop_file_read_at(r.file, r.bytes[0], PIECE, 0);
+    bool is_settled = aloop_future_is_settled(read);
+
+    aloop_future_unref(read);
+    return is_settled;
+}
+
+static void look_for_room(aloop *loop, void *arg)
+{
+    (void) loop;
+    *(int *) arg = has_room();
+}
+
+/* Its item of the ready queue runs although nothing waits any more. */
+static void a_cancelled_read_gives_its_turn_no_more_room(void **state)
+{
+    int found = -1;
+
+    (void) state;
+    begin_reads(false);
+    expect_reads(0);
+    turns(1);
+    assert_int_equal(aloop_defer(t.loop, use_turn, NULL), 0);
+    use_turn(t.loop, NULL);
+    assert_false(has_room());
+    assert_int_equal(aloop_defer(t.loop, look_for_room, &found), 0);
+    turns(1);
+    assert_int_equal(found, false);
+    aloop_file_close(r.file);
+}
+
 /* Has a turn receive a byte, and `quiet` turns receive nothing.  Returns how
  * many pieces the next turn reads. */
 static int pieces_after_event(int quiet)
@@ -541,6 +588,7 @@ int main(void)
         TEST(the_end_of_the_loop_ends_reads_that_wait_for_a_turn),
         TEST(a_task_that_reads_lets_others_run),
         TEST(others_cannot_keep_a_read_from_its_turn),
+        TEST(a_cancelled_read_gives_its_turn_no_more_room),
         TEST(a_turn_of_a_busy_loop_reads_less),
         TEST(opens_and_whole_files_beyond_the_limit_wait_for_a_later_turn),
         TEST(an_open_that_has_waited_for_a_turn_is_like_any_other),
