@@ -9,10 +9,11 @@
 
 enum { TURN_SKIPS_MAX = 32, CLOCK_SKIPS = 8 }; /* See skip.c. */
 
-/* Has the turn that runs ask the reactor, because it has taken long. */
+/* Has the turn that runs ask the reactor, because it has taken long.  This
+ * holds for a turn that does not count, too. */
 static inline void aloop__skip_end(aloop *loop)
 {
-    loop->skipped = TURN_SKIPS_MAX;
+    loop->skipped = TURN_SKIPS_MAX + 1;
 }
 
 /* Counts an attempt to leave out the call of the reactor, as `turns`.  Returns

@@ -204,6 +204,46 @@ static void a_cancelled_read_gives_its_turn_no_more_room(void **state)
     aloop_file_close(r.file);
 }
 
+/* How often the loop has looked for events. */
+static struct {
+    unsigned before, after;
+} looks;
+
+static void note_look(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    if (aloop_future_is_settled(r.reads[0]))
+        looks.after = sim_calls("aloop__reactor_wait");
+}
+
+/* Begins a turn, and ends without a wait: that turn is counted once. */
+static ssize_t read_and_end(aloop *loop, void *arg)
+{
+    use_turn(loop, arg);
+    r.reads[0] = aloop_file_read_at(r.file, r.bytes[0], PIECE, 0);
+    looks.before = sim_calls("aloop__reactor_wait");
+    return aloop_defer(loop, note_look, NULL);
+}
+
+static ssize_t await_reader(aloop *loop, void *arg)
+{
+    return aloop_await(aloop_spawn(loop, read_and_end, arg));
+}
+
+static void the_loop_looks_for_events_before_a_later_turn(void **state)
+{
+    (void) state;
+    begin_reads(false);
+    expect_reads(0);
+    turns(1);
+    aloop_detach(aloop_spawn(t.loop, await_reader, NULL));
+    aloop_run(t.loop);
+    assert_int_equal(aloop_await(r.reads[0]), PIECE);
+    assert_true(looks.after > looks.before);
+    aloop_file_close(r.file);
+}
+
 /* Has a turn receive a byte, and `quiet` turns receive nothing.  Returns how
  * many pieces the next turn reads. */
 static int pieces_after_event(int quiet)
@@ -589,6 +629,7 @@ int main(void)
         TEST(a_task_that_reads_lets_others_run),
         TEST(others_cannot_keep_a_read_from_its_turn),
         TEST(a_cancelled_read_gives_its_turn_no_more_room),
+        TEST(the_loop_looks_for_events_before_a_later_turn),
         TEST(a_turn_of_a_busy_loop_reads_less),
         TEST(opens_and_whole_files_beyond_the_limit_wait_for_a_later_turn),
         TEST(an_open_that_has_waited_for_a_turn_is_like_any_other),
