@@ -3,6 +3,7 @@
 
 #include "torture.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 #include "simulator/sim_file.h"
@@ -62,6 +63,77 @@ ssize_t torture_whole(aloop *loop)
         expect_whole(loop, "/tmp/d/b", 0, OLD_SIZE, &error);
     aloop_future_unref(aloop_fs_read_file(loop, "/tmp/d/a", 1, &data));
     aloop_detach(aloop_fs_replace_file(loop, "/tmp/d/b", "x", 1, 0600));
+    return error;
+}
+
+enum { LATER_OPENS = 34, LATER_READS = 6, LATER_SIZE = 64 << 10 };
+
+/* Begins more opens and whole files than a turn may do, and drops and cancels
+ * some that wait for a later turn. */
+static void open_later(aloop *loop, aloop_file *files[LATER_OPENS],
+                       void *data[LATER_OPENS], ssize_t *error)
+{
+    aloop_future *futures[LATER_OPENS];
+
+    for (int i = 0; i < LATER_OPENS; i++)
+        futures[i] =
+            i % 2 == 0
+                ? aloop_file_open(loop, "/tmp/big", O_RDONLY, 0, &files[i])
+                : aloop_fs_read_file(loop, "/tmp/small", 100, &data[i]);
+    if (futures[LATER_OPENS - 1] != NULL)
+        aloop_cancel(futures[LATER_OPENS - 1]);
+    for (int i = 0; i < LATER_OPENS; i++) {
+        ssize_t status = torture_await(futures[i], 10);
+
+        torture_keep(error, i == LATER_OPENS - 1 ? 0 : status);
+        torture_expect((status < 0) == (files[i] == NULL && data[i] == NULL),
+                       "an open has failed with a result, or has none");
+    }
+}
+
+/* Reads at the position, some of which wait for a later turn.  A read that has
+ * failed does not move the position. */
+static void read_later(aloop_file *file, ssize_t *error)
+{
+    static unsigned char bytes[LATER_READS][LATER_SIZE];
+    aloop_future *reads[LATER_READS];
+    size_t position = 0;
+
+    for (int i = 0; i < LATER_READS; i++)
+        reads[i] = aloop_file_read(file, bytes[i], LATER_SIZE);
+    if (reads[LATER_READS - 2] != NULL)
+        aloop_cancel(reads[LATER_READS - 2]);
+    for (int i = 0; i < LATER_READS; i++) {
+        ssize_t status = torture_await(reads[i], 10);
+
+        torture_keep(error, i == LATER_READS - 2 ? 0 : status);
+        torture_expect(status < 0 ||
+                           torture_matches(bytes[i], position, (size_t) status),
+                       "a read of a later turn gives other bytes");
+        position += status < 0 ? 0 : (size_t) status;
+    }
+    aloop_future_unref(aloop_file_read_at(file, bytes[0], LATER_SIZE, 0));
+}
+
+/* What one turn has no room for. */
+ssize_t torture_later(aloop *loop)
+{
+    static unsigned char big[LATER_READS * LATER_SIZE];
+    static aloop_file *files[LATER_OPENS];
+    static void *data[LATER_OPENS];
+    ssize_t error = 0;
+
+    torture_fill(big, 0, sizeof big);
+    sim_file_put("/tmp/big", big, sizeof big);
+    sim_file_put("/tmp/small", big, 10);
+    sim_device("/tmp")->is_local = true;
+    open_later(loop, files, data, &error);
+    if (files[0] != NULL)
+        read_later(files[0], &error);
+    for (int i = 0; i < LATER_OPENS; i++) {
+        aloop_file_close(files[i]);
+        aloop_data_free(loop, data[i]);
+    }
     return error;
 }
 

@@ -60,6 +60,7 @@ static const struct point_scenario scenarios[] = {
     {"open_files", torture_open_files, false, 0},
     {"fifo", torture_fifo, false, 0},
     {"whole", torture_whole, false, 0},
+    {"later", torture_later, false, 4},
     {"whole_fifo", torture_whole_fifo, false, 0},
     {"temporary", torture_temporary, false, 0},
     {"paths", torture_paths, false, 0},

@@ -94,6 +94,7 @@ ssize_t torture_files(aloop *loop);
 ssize_t torture_open_files(aloop *loop);
 ssize_t torture_fifo(aloop *loop);
 ssize_t torture_whole(aloop *loop);
+ssize_t torture_later(aloop *loop);
 ssize_t torture_whole_fifo(aloop *loop);
 ssize_t torture_temporary(aloop *loop);
 ssize_t torture_paths(aloop *loop);
