@@ -24,7 +24,6 @@
 #include "os/tools.h"
 
 #if defined(__linux__)
-#include <linux/futex.h>
 #include <sys/syscall.h>
 #endif
 
@@ -227,6 +226,13 @@ struct sys_condition {
     atomic_uint notifications;
 };
 
+/* <linux/futex.h>, which some compilers for musl do not find. */
+enum {
+    FUTEX_OF_PROCESS = 128, /* FUTEX_PRIVATE_FLAG */
+    WAIT_FUTEX = 0 | FUTEX_OF_PROCESS,
+    WAKE_FUTEX = 1 | FUTEX_OF_PROCESS
+};
+
 int aloop__sys_condition_open(struct sys_condition **ret)
 {
     struct sys_condition *condition = malloc(sizeof *condition);
@@ -260,8 +266,8 @@ int aloop__sys_condition_wait(struct sys_condition *condition,
 
     aloop__sys_mutex_unlock(mutex);
     /* The time is that of the monotonic clock. */
-    is_over = syscall(SYS_futex, &condition->notifications, FUTEX_WAIT_PRIVATE,
-                      count, timeout_ns < 0 ? NULL : &span) < 0 &&
+    is_over = syscall(SYS_futex, &condition->notifications, WAIT_FUTEX, count,
+                      timeout_ns < 0 ? NULL : &span) < 0 &&
               errno == ETIMEDOUT;
     aloop__sys_mutex_lock(mutex);
     return is_over ? -ETIMEDOUT : 0;
@@ -270,8 +276,7 @@ int aloop__sys_condition_wait(struct sys_condition *condition,
 static void wake_waiters(struct sys_condition *condition, int most)
 {
     atomic_fetch_add(&condition->notifications, 1);
-    (void) syscall(SYS_futex, &condition->notifications, FUTEX_WAKE_PRIVATE,
-                   most);
+    (void) syscall(SYS_futex, &condition->notifications, WAKE_FUTEX, most);
 }
 
 void aloop__sys_condition_notify(struct sys_condition *condition)
