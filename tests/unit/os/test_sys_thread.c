@@ -129,6 +129,46 @@ static void a_wait_ends_after_its_time_on_the_monotonic_clock(void **state)
     aloop__sys_mutex_close(mutex);
 }
 
+/* Fills the slot once. */
+static void put_item(void *arg)
+{
+    struct slot *slot = arg;
+
+    aloop__sys_mutex_lock(slot->mutex);
+    slot->items++;
+    aloop__sys_mutex_unlock(slot->mutex);
+    aloop__sys_condition_notify(slot->filled);
+}
+
+static void a_wait_may_be_as_long_as_can_be_said_or_have_no_time(void **state)
+{
+    static const int64_t times_ns[] = {INT64_MAX, -1, INT64_MIN};
+    struct sys_thread *thread;
+    struct slot slot = {0};
+
+    (void) state;
+    assert_int_equal(aloop__sys_mutex_open(&slot.mutex), 0);
+    assert_int_equal(aloop__sys_condition_open(&slot.filled), 0);
+    for (int i = 0; i < 3; i++) {
+        slot.items = 0;
+        aloop__sys_mutex_lock(slot.mutex);
+        assert_int_equal(aloop__sys_thread_start(put_item, &slot, 0, &thread),
+                         0);
+        while (slot.items == 0)
+            assert_int_equal(
+                aloop__sys_condition_wait(slot.filled, slot.mutex, times_ns[i]),
+                0);
+        aloop__sys_mutex_unlock(slot.mutex);
+        aloop__sys_thread_join(thread);
+    }
+    aloop__sys_mutex_lock(slot.mutex);
+    while (aloop__sys_condition_wait(slot.filled, slot.mutex, 0) == 0)
+        continue;
+    aloop__sys_mutex_unlock(slot.mutex);
+    aloop__sys_condition_close(slot.filled);
+    aloop__sys_mutex_close(slot.mutex);
+}
+
 #if defined(__linux__) && defined(__GLIBC__) && defined(__LP64__)
 
 /* The number of glibc's lock is 1 while no other thread waits for it, and 2 if
@@ -194,6 +234,7 @@ int main(void)
         cmocka_unit_test(a_thread_has_its_own_id_and_blocks_signals),
         cmocka_unit_test(a_condition_wakes_one_or_all),
         cmocka_unit_test(a_wait_ends_after_its_time_on_the_monotonic_clock),
+        cmocka_unit_test(a_wait_may_be_as_long_as_can_be_said_or_have_no_time),
 #if defined(__linux__) && defined(__GLIBC__) && defined(__LP64__)
         cmocka_unit_test(the_unlock_after_a_wait_is_no_system_call),
 #endif
