@@ -59,18 +59,58 @@ static int make_room(aloop *loop, size_t fd)
     return 0;
 }
 
-/* Returns what the watchers of this process want, without `except`.  Without an
- * exception it is what the reactor watches. */
-static unsigned wanted_bits(const aloop *loop, int fd,
-                            const struct aloop__io *except)
+/* Returns what the reactor watches for this watcher. */
+static unsigned watched_for(const aloop *loop, const struct aloop__io *io)
 {
-    struct aloop__io *io;
-    unsigned bits = 0;
+    return io->is_unwatched || !aloop__io_is_ours(loop, io) ? 0 : io->armed;
+}
 
+/* Adds `change` to the counts of the bits, if there are counts. */
+static void count_bits(const aloop *loop, int fd, unsigned bits, int change)
+{
+    struct aloop__io_shared *first = aloop__io_shared_of(loop->ios[fd]);
+
+    for (int i = 0; first != NULL && i < IO_BITS; i++)
+        if ((bits >> i & 1) != 0)
+            first->counts[i] += (uint32_t) change;
+}
+
+/* Counts what the watchers of this process want. */
+static void count_again(const aloop *loop, int fd)
+{
+    struct aloop__io_shared *first = aloop__io_shared_of(loop->ios[fd]);
+    struct aloop__io *io;
+
+    if (first == NULL)
+        return;
+    memset(first->counts, 0, sizeof first->counts);
     for (io = loop->ios[fd]; io != NULL; io = aloop__io_after(io))
-        if (io != except && !io->is_unwatched && aloop__io_is_ours(loop, io))
-            bits |= io->armed;
+        count_bits(loop, fd, watched_for(loop, io), 1);
+}
+
+/* Returns what the reactor watches for the other watchers of the descriptor.
+ * There are counts, because a search through many watchers takes long. */
+static unsigned wanted_by_others(const aloop *loop, const struct aloop__io *io)
+{
+    const struct aloop__io_shared *first =
+        aloop__io_shared_of(loop->ios[io->fd]);
+    unsigned own = watched_for(loop, io), bits = 0;
+
+    for (int i = 0; first != NULL && i < IO_BITS; i++)
+        if (first->counts[i] > (own >> i & 1))
+            bits |= 1U << i;
     return bits;
+}
+
+/* Returns what the reactor watches of the descriptor: the union of what the
+ * watchers of this process want. */
+static unsigned wanted_bits(const aloop *loop, int fd)
+{
+    const struct aloop__io *first = loop->ios[fd];
+
+    if (first == NULL)
+        return 0;
+    return wanted_by_others(loop, first) | watched_for(loop, first);
 }
 
 /* Removes the watchers of a descriptor that was closed outside the loop's
@@ -82,11 +122,12 @@ static void evict_watchers(aloop *loop, int fd, unsigned bits)
     struct aloop__io_walk walk;
 
     aloop__reactor_set(loop->reactor, fd, first->generation,
-                       wanted_bits(loop, fd, NULL), 0);
+                       wanted_bits(loop, fd), 0);
     for (struct aloop__io_walk *w = loop->io_walks; w != NULL; w = w->outer)
         if (w->next != NULL && w->next->fd == fd)
             w->next = NULL;
     aloop__io_walk_begin(loop, &walk, first);
+    walk.is_of_evicted = true;
     for (io = first; io != NULL; io = aloop__io_after(io)) {
         io->armed = 0;
         io->fd = -1;
@@ -102,32 +143,33 @@ static void evict_watchers(aloop *loop, int fd, unsigned bits)
  * This is not known while they watch nothing. */
 static bool is_replaced(const aloop *loop, int fd)
 {
-    unsigned bits = wanted_bits(loop, fd, NULL);
+    unsigned bits = wanted_bits(loop, fd);
 
     return bits != 0 && !aloop__reactor_is_watching(
                             loop->reactor, fd, loop->ios[fd]->generation, bits);
 }
 
-/* Prepares a watcher of `fd`, which is in the table.  Returns the place for its
- * link in the list: behind all watchers that share, where the owner is, or
- * NULL. */
-static struct aloop__io **attach_watcher(aloop *loop, struct aloop__io *io,
-                                         int fd)
+/* Makes `io` a watcher of `fd`, which is in the table.  It is added behind all
+ * watchers that share, and before the owner. */
+static void attach_watcher(aloop *loop, struct aloop__io *io, int fd,
+                           bool is_shared)
 {
-    struct aloop__io **place = &loop->ios[fd];
+    const struct aloop__io *first = loop->ios[fd];
 
     /* It may have been evicted a moment ago. */
     aloop__io_leave_walks(loop, io);
-    if (*place == NULL)
+    if (first == NULL)
         loop->generation = loop->generation % REACTOR_GENERATION_MAX + 1;
-    io->generation = *place == NULL ? loop->generation : (*place)->generation;
+    io->generation = first == NULL ? loop->generation : first->generation;
     io->fd = fd;
     io->process = loop->process;
     io->armed = 0;
     io->error = 0;
-    while (*place != NULL && (*place)->is_shared)
-        place = aloop__io_link(*place);
-    return place;
+    io->is_shared = is_shared;
+    io->is_unwatched = false;
+    aloop__io_append(&loop->ios[fd], io);
+    if (is_shared && loop->ios[fd] == io)
+        count_again(loop, fd);
 }
 
 int aloop__io_open(aloop *loop, struct aloop__io *io, int fd,
@@ -139,9 +181,7 @@ int aloop__io_open(aloop *loop, struct aloop__io *io, int fd,
         return error;
     if (loop->ios[fd] != NULL)
         evict_watchers(loop, fd, REACTOR_ERROR);
-    *attach_watcher(loop, io, fd) = io;
-    io->is_shared = false;
-    io->is_unwatched = false;
+    attach_watcher(loop, io, fd, false);
     io->on_ready = on_ready;
     return 0;
 }
@@ -166,7 +206,6 @@ int aloop__io_share(aloop *loop, struct aloop__io_shared *shared, int fd,
                     void (*on_ready)(struct aloop__io *io, unsigned bits))
 {
     int error = check_number(loop, fd);
-    struct aloop__io **place;
 
     if (error == 0)
         error = make_room(loop, (size_t) fd);
@@ -174,15 +213,11 @@ int aloop__io_share(aloop *loop, struct aloop__io_shared *shared, int fd,
         return error;
     if (is_replaced(loop, fd))
         evict_watchers(loop, fd, REACTOR_ERROR);
-    place = attach_watcher(loop, &shared->io, fd);
-    shared->next = *place;
-    *place = &shared->io;
+    attach_watcher(loop, &shared->io, fd, true);
     if (!loop->has_new_io)
         loop->io_joins++;
     loop->has_new_io = true;
     shared->joined = loop->io_joins;
-    shared->io.is_shared = true;
-    shared->io.is_unwatched = false;
     shared->io.on_ready = on_ready;
     return 0;
 }
@@ -194,7 +229,7 @@ int aloop__io_share(aloop *loop, struct aloop__io_shared *shared, int fd,
  * aloop__io_adopt().  The kernel object may be shared with that process. */
 int aloop__io_arm(aloop *loop, struct aloop__io *io, unsigned bits)
 {
-    unsigned others = 0, was;
+    unsigned others, own;
     int error = 0;
 
     if (io->armed == bits)
@@ -205,14 +240,16 @@ int aloop__io_arm(aloop *loop, struct aloop__io *io, unsigned bits)
         io->armed = (uint8_t) bits;
         return 0;
     }
-    if (loop->ios[io->fd] != io || io->is_shared)
-        others = wanted_bits(loop, io->fd, io);
-    was = others | (io->is_unwatched ? 0 : io->armed);
-    if (was != (bits | others))
-        error = aloop__reactor_set(loop->reactor, io->fd, io->generation, was,
-                                   bits | others);
-    if (error == 0 || bits == 0)
+    others = wanted_by_others(loop, io);
+    own = watched_for(loop, io);
+    if ((others | own) != (others | bits))
+        error = aloop__reactor_set(loop->reactor, io->fd, io->generation,
+                                   others | own, others | bits);
+    if (error == 0 || bits == 0) {
+        count_bits(loop, io->fd, own, -1);
+        count_bits(loop, io->fd, bits, 1);
         io->armed = (uint8_t) bits;
+    }
     if (bits == 0)
         loop->has_closed_io = true;
     if (error == ALOOP_EPERM && others != 0)
@@ -355,9 +392,11 @@ static bool is_not_owned(const aloop *loop, int fd)
  * belongs to the application, or its number was used again. */
 static int rearm_number(aloop *loop, int fd)
 {
-    unsigned bits = wanted_bits(loop, fd, NULL);
+    unsigned bits;
     int error;
 
+    count_again(loop, fd);
+    bits = wanted_bits(loop, fd);
     if (bits == 0)
         return 0;
     error = aloop__reactor_set(loop->reactor, fd, loop->ios[fd]->generation, 0,

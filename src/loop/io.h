@@ -6,11 +6,18 @@
 #include "loop/state.h"
 #include "os/reactor.h"
 
+/* REACTOR_READ to REACTOR_EDGE. */
+enum { IO_BITS = 6 };
+
 /* A watcher that shares its descriptor with others. */
 struct aloop__io_shared {
     struct aloop__io io;
     struct aloop__io *next; /* The next watcher of the descriptor. */
-    uint32_t joined;        /* loop->io_joins when it was added. */
+    /* The one before it, which shares, too; that of the first is the last. */
+    struct aloop__io_shared *before;
+    uint32_t joined; /* loop->io_joins when it was added. */
+    /* In the first one: for how many watchers the reactor watches each bit. */
+    uint32_t counts[IO_BITS];
 };
 
 /* A watcher whose descriptor was closed outside the loop's control is closed,
