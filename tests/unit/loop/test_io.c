@@ -442,6 +442,46 @@ static void a_new_watcher_gets_nothing_of_the_present_dispatch(void **state)
     assert_int_equal(w[2].calls, 1);
 }
 
+/* The bits that each of four watchers wants, and the owner. */
+static const unsigned w_wanted[] = {REACTOR_READ, REACTOR_WRITE, REACTOR_READ,
+                                    REACTOR_WRITE, REACTOR_READ};
+
+/* Those whose bit is set in `left` are not closed. */
+static void check_left(unsigned left)
+{
+    for (int i = 0; i < 4; i++)
+        w[i].bits = 0;
+    w_owner_bits = 0;
+    turn_with_data();
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(i < 4 ? w[i].bits : w_owner_bits,
+                         (left >> i & 1) != 0 ? w_wanted[i] : 0);
+}
+
+/* The owner comes before or behind those that share.  They are closed from each
+ * one on, in both directions. */
+static void watchers_closed_in_any_order_leave_what_the_others_want(
+    void **state)
+{
+    (void) state;
+    for (int variant = 0; variant < 20; variant++) {
+        unsigned left = 31;
+
+        own(w_pair[0], w_wanted[4]);
+        for (int i = 0; i < 4; i++)
+            share(&w[i], w_pair[0], w_wanted[i]);
+        check_left(left);
+        for (int k = 0; k < 5; k++) {
+            int i = (variant + (variant < 10 ? k : 5 - k)) % 5;
+
+            left &= ~(1U << i);
+            aloop__io_close(t.loop, i < 4 ? &w[i].shared.io : &w_owner);
+            if (left != 0)
+                check_left(left);
+        }
+    }
+}
+
 /* It replaces the only watcher, so that the entry begins again. */
 static void a_watcher_that_replaces_all_gets_nothing_at_first(void **state)
 {
@@ -660,6 +700,7 @@ int main(void)
         WATCHER_TEST(a_callback_may_close_any_watcher_of_its_descriptor),
         WATCHER_TEST(a_callback_may_close_the_owner),
         WATCHER_TEST(a_new_watcher_gets_nothing_of_the_present_dispatch),
+        WATCHER_TEST(watchers_closed_in_any_order_leave_what_the_others_want),
         WATCHER_TEST(a_watcher_that_replaces_all_gets_nothing_at_first),
         WATCHER_TEST(a_new_watcher_finds_out_that_the_number_was_replaced),
         WATCHER_TEST(a_replacement_in_a_callback_ends_the_dispatch),
