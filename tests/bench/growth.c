@@ -438,6 +438,7 @@ static const struct {
     {"map", run_map},
     {"map-fail", run_map_fail},
     {"mutex", run_mutex},
+    {"polls", run_polls},
     {"post", run_post},
     {"prepares", run_prepares},
     {"race", run_race},

@@ -76,6 +76,7 @@ void run_files(aloop *loop, size_t count);
 void run_file_reads(aloop *loop, size_t count);
 void run_fork(aloop *loop, size_t count);
 void run_look_ups(aloop *loop, size_t count);
+void run_polls(aloop *loop, size_t count);
 void run_post(aloop *loop, size_t count);
 void run_prepares(aloop *loop, size_t count);
 void run_signals(aloop *loop, size_t count);

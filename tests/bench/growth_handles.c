@@ -154,6 +154,36 @@ void run_prepares(aloop *loop, size_t count)
     free(prepares);
 }
 
+static void on_ready(aloop_poll *poll, unsigned events, void *arg)
+{
+    (void) poll;
+    (void) events;
+    (void) arg;
+}
+
+/* Many polls of one descriptor.  A third of them wants each kind of event. */
+void run_polls(aloop *loop, size_t count)
+{
+    aloop_poll **polls = array_new(count, sizeof(aloop_poll *));
+    int ends[2];
+
+    check(pipe(ends) == 0, "a pipe");
+    for (size_t i = 0; i < count; i++)
+        check(aloop_poll_start(loop, ends[0], (unsigned) (3 * i / count),
+                               on_ready, NULL, &polls[i]) == 0,
+              "a poll");
+    run_turns(loop);
+    for (size_t i = 0; i < count; i++)
+        check(aloop_poll_set_events(polls[count - 1 - i],
+                                    (unsigned) (3 * i / count)) == 0,
+              "a change");
+    for (size_t i = 0; i < count; i++)
+        aloop_poll_close(polls[scattered(i, count)]);
+    free(polls);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 /* Jobs of the pool. */
 
 static ssize_t no_work(void *arg)
