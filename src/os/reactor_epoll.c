@@ -146,6 +146,14 @@ static void withdraw_epoll(struct aloop__reactor *reactor)
     aloop__poll_host_withdraw(reactor->poll_host);
 }
 
+/* Returns whether the number was closed outside the loop's control, and then
+ * given to one of the instances.  They cannot be watched, which epoll reports
+ * by errors that have other causes, too. */
+static bool is_own_fd(const struct aloop__reactor *reactor, int fd)
+{
+    return fd == reactor->epoll_fd || fd == reactor->host_fd;
+}
+
 /* aloop__reactor_set() without the notification of poll_host.  EEXIST and
  * ENOENT mean that the descriptor was closed and its number used again outside
  * the loop's control, so that what the kernel watches differs from `was`
@@ -163,6 +171,8 @@ static int change_watch(const struct aloop__reactor *reactor, int fd,
             aloop__sys_epoll_ctl(reactor->epoll_fd, EPOLL_CTL_DEL, fd, &event);
         return 0;
     }
+    if (is_own_fd(reactor, fd))
+        return -EBADF;
     if ((now & REACTOR_READ) != 0)
         event.events |= EPOLLIN;
     if ((now & REACTOR_WRITE) != 0)

@@ -185,11 +185,14 @@ static struct kevent change_of(const struct kevent *kind, int fd,
 }
 
 /* Returns -EPERM for kinds of descriptor that are always ready.  kqueue accepts
- * them, but reports a regular file only up to its end. */
-static int check_kqueue_kind(int fd)
+ * them, but reports a regular file only up to its end.  Returns -EBADF if the
+ * number was closed outside the loop's control, and then given to a queue. */
+static int check_kqueue_kind(const struct aloop__reactor *reactor, int fd)
 {
     struct stat status;
 
+    if (fd == reactor->queue_fd || fd == reactor->host_fd)
+        return -EBADF;
     if (fstat(fd, &status) < 0)
         return -errno;
     return S_ISREG(status.st_mode) || S_ISDIR(status.st_mode) ? -EPERM : 0;
@@ -214,7 +217,8 @@ int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
 {
     struct kevent changes[2 * KIND_COUNT], answers[2 * KIND_COUNT];
     unsigned wanted = filters_of(now);
-    int count, error = now != 0 && was == 0 ? check_kqueue_kind(fd) : 0;
+    int count,
+        error = now != 0 && was == 0 ? check_kqueue_kind(reactor, fd) : 0;
 
     if (!HAS_PRIORITY && (now & REACTOR_PRIORITY) != 0)
         error = -ENOTSUP;

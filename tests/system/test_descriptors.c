@@ -331,6 +331,42 @@ static void a_reused_number_belongs_to_its_new_owner(void **state)
     aloop_stream_close(f.server);
 }
 
+static void poll_ready(aloop_poll *poll, unsigned events, void *arg)
+{
+    (void) poll;
+    (void) events;
+    (void) arg;
+    f.calls++;
+}
+
+/* The descriptor was closed, and the reactor of the child takes its number. */
+static void a_child_whose_reactor_takes_a_watched_number_continues(void **state)
+{
+    int ends[2], status = -1;
+    aloop_poll *poll;
+    pid_t pid;
+
+    (void) state;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(aloop_poll_start(f.loop, ends[0], ALOOP_POLL_READABLE,
+                                      poll_ready, NULL, &poll),
+                     0);
+    close(ends[0]);
+    pid = fork();
+    if (pid == 0) {
+        CHECK(aloop_after_fork(f.loop) == 0);
+        CHECK(aloop_await(aloop_sleep(f.loop, 1)) == 0);
+        aloop_poll_close(poll);
+        CHECK(aloop_await(aloop_sleep(f.loop, 1)) == 0);
+        CHECK(aloop_free(f.loop) == 0 && f.calls == 0);
+        _exit(0);
+    }
+    assert_int_equal(patient_waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    aloop_poll_close(poll);
+    close(ends[1]);
+}
+
 /* Watchers of the loop, which believe each event. */
 static struct watcher {
     struct aloop__io io;
@@ -507,6 +543,7 @@ int main(void)
         TEST(a_duplicate_of_a_closed_descriptor_causes_no_spin),
         TEST(a_closed_stream_with_a_duplicate_causes_no_spin),
         TEST(a_reused_number_belongs_to_its_new_owner),
+        TEST(a_child_whose_reactor_takes_a_watched_number_continues),
         TEST(a_late_event_does_not_reach_the_new_owner_of_a_number),
         TEST(freeing_the_loop_closes_every_descriptor),
         TEST(no_number_below_3_is_used_even_if_it_is_free),
