@@ -231,6 +231,7 @@ static void release_if_idle(aloop_stream *stream)
     if (sender->is_kept || stream->has_input || sender->reads != NULL ||
         !list_is_empty(&sender->deliver.node) || aloop__stream_is_busy(stream))
         return;
+    assert(list_is_empty(&sender->flush.node));
     stream->sender = NULL;
     aloop__slab_put(&stream->handle.loop->slab, sender, sizeof *sender);
 }
@@ -337,9 +338,10 @@ static inline ssize_t send_alone_write(struct aloop__sender *sender,
                                        struct aloop__write *write)
 {
     aloop_stream *stream = sender->stream;
-    ssize_t n =
-        stream->carrier->send(stream, write->piece.data, write->piece.size);
+    ssize_t n;
 
+    list_remove(&sender->flush.node);
+    n = stream->carrier->send(stream, write->piece.data, write->piece.size);
     if (n != (ssize_t) write->size) {
         sent_short(sender, n == ALOOP_EAGAIN ? 0 : n);
         return ALOOP_PENDING;
@@ -358,7 +360,6 @@ ssize_t aloop__sender_hurry(struct aloop__write *write)
 
     if (list_is_empty(&sender->flush.node) || !is_alone(sender, write))
         return ALOOP_PENDING;
-    list_remove(&sender->flush.node);
     return send_alone_write(sender, write);
 }
 

@@ -217,6 +217,39 @@ static void puts_in_another_streams_callback_are_sent_within_the_turn(
     aloop_stream_close(to);
 }
 
+static void write_into(aloop_stream *stream, const void *data, ssize_t size,
+                       void *arg)
+{
+    (void) stream;
+    (void) data;
+    (void) size;
+    aloop_detach(aloop_stream_write(arg, "written", 7));
+}
+
+/* The callback of the second stream runs while its flush is queued. */
+static void a_write_of_another_callback_is_sent_once(void **state)
+{
+    aloop_stream *from = connected(), *to = connected();
+    unsigned before;
+
+    (void) state;
+    aloop_stream_start(from, write_into, to);
+    aloop_stream_start(to, ignore, NULL);
+    sim_peer_send(c.other_peer, "x", 1);
+    sim_peer_send(c.peer, "y", 1);
+    sim_pass(MS);
+    before = sends();
+    aloop_step(t.loop, 0);
+
+    assert_int_equal(t.calls, 1);
+    assert_int_equal(sends(), before + 1);
+    assert_received("written");
+    aloop_stream_put(to, "!", 1);
+    assert_received("written!");
+    aloop_stream_close(from);
+    aloop_stream_close(to);
+}
+
 static void sending_is_bounded_in_each_turn(void **state)
 {
     static char byte[20000];
@@ -482,6 +515,7 @@ int main(void)
         PLAIN_TEST(a_send_that_fails_ends_the_write_of_a_callback),
         TEST(puts_of_other_code_are_sent_in_one_call_within_the_turn),
         TEST(puts_in_another_streams_callback_are_sent_within_the_turn),
+        TEST(a_write_of_another_callback_is_sent_once),
         TEST(sending_is_bounded_in_each_turn),
         TEST(short_sends_lose_and_repeat_nothing),
         PLAIN_TEST(five_thousand_borrowed_pieces_arrive_in_order),
