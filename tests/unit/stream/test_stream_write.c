@@ -164,6 +164,75 @@ static void a_send_that_fails_ends_the_write_of_a_callback(void **state)
     aloop_stream_close(stream);
 }
 
+static void (*after_write)(aloop_stream *stream);
+
+/* Writes a small or a large reply, and calls `after_write`. */
+static void write_and_go_on(aloop_stream *stream, const void *data,
+                            ssize_t size, void *arg)
+{
+    (void) arg;
+    if (size <= 0)
+        return;
+    aloop_detach(aloop_stream_write(
+        stream, reply, *(const char *) data == 's' ? 5 : sizeof reply / 2));
+    after_write(stream);
+}
+
+static void drain_and_note(aloop_stream *stream)
+{
+    aloop_then(aloop_stream_drain(stream), note_status, NULL);
+}
+
+static void a_drain_of_a_callback_waits_for_its_write(void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    after_write = drain_and_note;
+    aloop_stream_start(stream, write_and_go_on, NULL);
+    send_text("large");
+
+    assert_noted(0);
+    receive_all();
+    assert_int_equal(c.in_size, sizeof reply / 2);
+    aloop_stream_close(stream);
+}
+
+static void shut(aloop_stream *stream)
+{
+    aloop_detach(aloop_stream_shutdown(stream));
+}
+
+static void a_shutdown_of_a_callback_follows_its_write(void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    memcpy(reply, "hello", 5);
+    after_write = shut;
+    aloop_stream_start(stream, write_and_go_on, NULL);
+    send_text("small");
+
+    assert_received("hello");
+    assert_true(sim_peer_eof(c.peer));
+    aloop_stream_close(stream);
+}
+
+static void a_close_of_a_callback_follows_its_write(void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    memcpy(reply, "hello", 5);
+    after_write = aloop_stream_close;
+    aloop_stream_start(stream, write_and_go_on, NULL);
+    send_text("small");
+
+    assert_received("hello");
+    assert_true(sim_peer_eof(c.peer));
+    sim_peer_close(c.peer);
+}
+
 static void write_in_deferred_call(aloop *loop, void *arg)
 {
     (void) loop;
@@ -513,6 +582,9 @@ int main(void)
         TEST(a_write_of_a_callback_is_sent_when_it_returns),
         TEST(the_rest_of_a_write_of_a_callback_is_sent_later),
         PLAIN_TEST(a_send_that_fails_ends_the_write_of_a_callback),
+        TEST(a_drain_of_a_callback_waits_for_its_write),
+        WIRE_TEST(a_shutdown_of_a_callback_follows_its_write),
+        PLAIN_TEST(a_close_of_a_callback_follows_its_write),
         TEST(puts_of_other_code_are_sent_in_one_call_within_the_turn),
         TEST(puts_in_another_streams_callback_are_sent_within_the_turn),
         TEST(a_write_of_another_callback_is_sent_once),
