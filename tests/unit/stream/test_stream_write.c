@@ -233,6 +233,49 @@ static void a_close_of_a_callback_follows_its_write(void **state)
     sim_peer_close(c.peer);
 }
 
+static void stop(aloop_stream *stream)
+{
+    aloop_stream_stop(stream);
+}
+
+static void a_write_of_a_callback_keeps_no_loop_alive(void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    after_write = stop;
+    aloop_stream_start(stream, write_and_go_on, NULL);
+    send_text("small");
+
+    assert_int_equal(aloop_run(t.loop), 0);
+    assert_false(sim_deadlocked());
+    aloop_stream_close(stream);
+}
+
+static void fork_now(aloop_stream *stream)
+{
+    (void) stream;
+    sim_fork();
+}
+
+static void a_write_before_a_fork_is_left_to_the_parent(void **state)
+{
+    aloop_stream *stream = connected();
+    unsigned before = sends();
+
+    (void) state;
+    after_write = fork_now;
+    aloop_stream_start(stream, write_and_go_on, NULL);
+    sim_peer_send(c.peer, "small", 5);
+    while (aloop_step(t.loop, MS) >= 0 && t.calls < 5)
+        t.calls++;
+
+    assert_int_equal(sends(), before);
+    assert_int_equal(sim_harms(), 0);
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+    aloop_stream_close(stream);
+}
+
 static void write_in_deferred_call(aloop *loop, void *arg)
 {
     (void) loop;
@@ -585,6 +628,8 @@ int main(void)
         TEST(a_drain_of_a_callback_waits_for_its_write),
         WIRE_TEST(a_shutdown_of_a_callback_follows_its_write),
         PLAIN_TEST(a_close_of_a_callback_follows_its_write),
+        TEST(a_write_of_a_callback_keeps_no_loop_alive),
+        TEST(a_write_before_a_fork_is_left_to_the_parent),
         TEST(puts_of_other_code_are_sent_in_one_call_within_the_turn),
         TEST(puts_in_another_streams_callback_are_sent_within_the_turn),
         TEST(a_write_of_another_callback_is_sent_once),
