@@ -455,6 +455,23 @@ static void the_queue_grows_by_exactly_what_is_written(void **state)
     aloop_stream_close(stream);
 }
 
+/* The usual way of a write is taken once a write was freed. */
+static void a_second_write_is_refused_after_a_shutdown(void **state)
+{
+    aloop_stream *stream = connected();
+    aloop_future *shutdown;
+
+    (void) state;
+    assert_int_equal(aloop_await(aloop_stream_write(stream, "first", 5)), 5);
+    shutdown = aloop_stream_shutdown(stream);
+    assert_int_equal(aloop_await(aloop_stream_write(stream, "second", 6)),
+                     ALOOP_EPIPE);
+
+    assert_int_equal(aloop_await(shutdown), 0);
+    assert_received("first");
+    aloop_stream_close(stream);
+}
+
 /* Cancelling. */
 
 static void a_write_cancelled_before_its_first_byte_is_not_sent(void **state)
@@ -637,6 +654,7 @@ int main(void)
         TEST(short_sends_lose_and_repeat_nothing),
         PLAIN_TEST(five_thousand_borrowed_pieces_arrive_in_order),
         WIRE_TEST(the_queue_grows_by_exactly_what_is_written),
+        TEST(a_second_write_is_refused_after_a_shutdown),
         TEST(a_write_cancelled_before_its_first_byte_is_not_sent),
         TEST(a_write_cancelled_after_its_first_byte_breaks_the_stream),
         PLAIN_TEST(a_stream_whose_pending_write_was_cancelled_does_not_spin),
