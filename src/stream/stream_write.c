@@ -153,8 +153,8 @@ int aloop_stream_put(aloop_stream *stream, const void *data, size_t size)
 /* ops->cancel of a write: takes its piece out of the queue, and with it the
  * caller's bytes.  If a part of them was sent already, or a filter that takes
  * them has cancelled it, the stream cannot continue behind the gap, and writing
- * fails.  The rest of the function does
- * what follows when the queue has become shorter. */
+ * fails.  The rest of the function does what follows when the queue has become
+ * shorter. */
 static void write_cancel(aloop_future *future)
 {
     struct aloop__write *write =
