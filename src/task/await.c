@@ -275,8 +275,9 @@ static inline bool is_plain_await(const aloop *loop, const aloop_future *future)
            aloop__future_is_pending(future);
 }
 
-/* The usual awaits need no checks, and save no registers for them. */
-ssize_t aloop_await(aloop_future *future)
+/* The usual awaits need no checks, and save no registers for them.  It is not
+ * inlined into a task, which may continue on another thread; see running.h. */
+NOINLINE ssize_t aloop_await(aloop_future *future)
 {
     aloop *loop = aloop__running();
 
