@@ -15,9 +15,9 @@
  * files there for reading, if their names are cached and a thread has opened or
  * read another file of that file system.  The future has then settled when the
  * function returns, unless this turn has read 256 KiB already, where an open
- * counts as 8 KiB: what is beyond that waits for a later turn.  Of open files a
- * turn reads only 64 KiB while descriptors become ready in between, so that
- * large files do not delay the loop's peers.
+ * counts as 8 KiB: what is beyond that waits for a later turn.  While
+ * descriptors become ready in between, a turn begins nothing more when it has
+ * read 64 KiB, so that files do not delay the loop's peers.
  *
  * The loop then waits if another program has to permit each open and each read
  * before the kernel does it (fanotify(7), as scanners for viruses use it): the

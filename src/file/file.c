@@ -283,7 +283,7 @@ static aloop_future *open_later(aloop *loop, const char *path, int flags,
     opening->mode = mode;
     if (!is_postponed)
         return aloop__file_op_submit(&opening->use.op);
-    aloop__file_op_postpone(&opening->use.op, OPEN_BYTES, false);
+    aloop__file_op_postpone(&opening->use.op, OPEN_BYTES);
     return &opening->use.op.future;
 }
 

@@ -20,21 +20,14 @@ static inline bool aloop__file_is_interrupted(const aloop *loop)
            loop->is_interrupted(loop->current);
 }
 
-/* Returns whether this turn may still read so many bytes. */
+/* Returns whether this turn may still read so many bytes.  If descriptors were
+ * ready a short time ago, the next ones would wait for all that a turn reads:
+ * it begins nothing then when it has read CACHED_BUSY_MAX. */
 static inline bool aloop__file_is_within_turn(const aloop *loop, size_t size)
 {
-    return size + loop->cached_bytes <= CACHED_TURN_MAX;
-}
-
-/* Returns whether this turn may still read so many bytes of an open file.  If
- * descriptors were ready a short time ago, the next ones would wait for all
- * that a turn reads. */
-static inline bool aloop__file_may_read(const aloop *loop, size_t size)
-{
-    size_t max = loop->quiet_waits < QUIET_WAITS ? CACHED_BUSY_MAX
-                                                 : CACHED_TURN_MAX;
-
-    return size + loop->cached_bytes <= max;
+    return size + loop->cached_bytes <= CACHED_TURN_MAX &&
+           (loop->cached_bytes < CACHED_BUSY_MAX ||
+            loop->quiet_waits == QUIET_WAITS);
 }
 
 /* Returns whether this turn may still open a file and read so many bytes of it,

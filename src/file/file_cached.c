@@ -28,14 +28,15 @@ enum { BACKOFF_MAX = 64 };
 
 static inline bool is_within_limits(const aloop *loop, size_t size)
 {
-    return size <= CACHED_MAX && aloop__file_may_read(loop, size) &&
+    return size <= CACHED_MAX && aloop__file_is_within_turn(loop, size) &&
            !aloop__file_is_interrupted(loop);
 }
 
 bool aloop__file_is_for_next_turn(const aloop_file *file, size_t size)
 {
     return file->cache.is_used && file->cache.skips == 0 &&
-           size <= CACHED_MAX && !aloop__file_may_read(file->handle.loop, size);
+           size <= CACHED_MAX &&
+           !aloop__file_is_within_turn(file->handle.loop, size);
 }
 
 /* Returns whether to read from the page cache now.  A read that is skipped is

@@ -135,7 +135,7 @@ static bool begin_data(struct aloop__file_data *data, bool was_tried)
     }
     if (!data->is_write && data->moved == 0 &&
         aloop__file_is_for_next_turn(file, data->size)) {
-        aloop__file_op_postpone(op, data->size, true);
+        aloop__file_op_postpone(op, data->size);
         return true;
     }
     op->status = file->has_position ? ALOOP_EPERM : wait_until_ready(data);

@@ -29,7 +29,6 @@ struct aloop__file_op {
     struct aloop__job job;
     struct aloop__node postponed; /* In loop->postponed, if is_postponed. */
     size_t turn_size;             /* What it then needs of a turn. */
-    bool is_turn_read;            /* It reads an open file. */
     /* Of work(); an error if it did not run. */
     ssize_t status;
     const char *path;   /* Copies, or NULL.  They are one block. */
@@ -96,10 +95,8 @@ int aloop__file_op_try_submit(struct aloop__file_op *op);
 /* Like aloop__file_op_try_submit(), ahead of all others that wait. */
 int aloop__file_op_submit_first(struct aloop__file_op *op);
 /* file_turn.c: has kind->again called in a later turn, which may still read
- * `size` bytes then (file_budget.h), of an open file if `is_read`.  The loop
- * looks for events before that. */
-void aloop__file_op_postpone(struct aloop__file_op *op, size_t size,
-                             bool is_read);
+ * `size` bytes then (file_budget.h).  The loop looks for events before that. */
+void aloop__file_op_postpone(struct aloop__file_op *op, size_t size);
 /* Takes the operation back from the pool, or from a later turn.  Returns false
  * if a thread has begun it. */
 bool aloop__file_op_take_back(struct aloop__file_op *op);

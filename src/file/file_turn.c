@@ -27,12 +27,8 @@ static struct aloop__file_op *next_postponed(const aloop *loop)
 
 static bool may_begin_next(const aloop *loop)
 {
-    const struct aloop__file_op *op = next_postponed(loop);
-
-    if (list_is_empty(&loop->postponed))
-        return false;
-    return op->is_turn_read ? aloop__file_may_read(loop, op->turn_size)
-                            : aloop__file_is_within_turn(loop, op->turn_size);
+    return !list_is_empty(&loop->postponed) &&
+           aloop__file_is_within_turn(loop, next_postponed(loop)->turn_size);
 }
 
 /* loop->postponed_due.run */
@@ -56,14 +52,12 @@ static void begin_postponed(struct aloop__ready *ready)
         begin_later(loop);
 }
 
-void aloop__file_op_postpone(struct aloop__file_op *op, size_t size,
-                             bool is_read)
+void aloop__file_op_postpone(struct aloop__file_op *op, size_t size)
 {
     aloop *loop = op->future.loop;
 
-    assert(size <= (is_read ? CACHED_BUSY_MAX : CACHED_TURN_MAX));
+    assert(size <= CACHED_TURN_MAX);
     op->turn_size = size;
-    op->is_turn_read = is_read;
     op->is_postponed = true;
     list_init(&op->postponed);
     list_push(&loop->postponed, &op->postponed);

@@ -216,8 +216,8 @@ static aloop_future *read_later(aloop *loop, const char *path, int fd,
     data_op->data.look.known = loop->devices;
     if (!is_postponed)
         return aloop__file_op_submit(&data_op->op);
-    aloop__file_op_postpone(
-        &data_op->op, OPEN_BYTES + aloop__file_whole_max(size_max), false);
+    aloop__file_op_postpone(&data_op->op,
+                            OPEN_BYTES + aloop__file_whole_max(size_max));
     return &data_op->op.future;
 }
 

@@ -244,28 +244,33 @@ static void the_loop_looks_for_events_before_a_later_turn(void **state)
     aloop_file_close(r.file);
 }
 
-/* Has a turn receive a byte, and `quiet` turns receive nothing.  Returns how
- * many pieces the next turn reads. */
-static int pieces_after_event(int quiet)
+/* Has a turn receive a byte, and `quiet` turns receive nothing. */
+static void receive_byte(int quiet)
 {
-    aloop_future *reads[PIECES_OF_A_TURN];
     aloop_stream *from, *to;
     char byte;
-    int count = 0;
 
     assert_int_equal(aloop_stream_pair(t.loop, &from, &to), 0);
     assert_int_equal(aloop_stream_put(from, "x", 1), 0);
     assert_int_equal(aloop_await(aloop_stream_read(to, &byte, 1)), 1);
+    aloop_stream_close(from);
+    aloop_stream_close(to);
     turns(quiet);
+}
+
+/* Returns how many pieces the next turn reads. */
+static int pieces_after_event(int quiet)
+{
+    aloop_future *reads[PIECES_OF_A_TURN];
+    int count = 0;
+
+    receive_byte(quiet);
     for (int i = 0; i < PIECES_OF_A_TURN; i++) {
         reads[i] = aloop_file_read_at(r.file, r.bytes[i], PIECE, i * PIECE);
         count += aloop_future_is_settled(reads[i]);
     }
     for (int i = 0; i < PIECES_OF_A_TURN; i++)
         assert_int_equal(aloop_await(reads[i]), PIECE);
-    aloop_stream_close(from);
-    aloop_stream_close(to);
-    turns(1);
     return count;
 }
 
@@ -339,6 +344,24 @@ static void opens_and_whole_files_beyond_the_limit_wait_for_a_later_turn(
         drop_results();
         assert_int_equal(sim_calls("aloop__sys_thread_start"), o.threads);
         assert_int_equal(sim_calls("aloop__sys_openat"), 0);
+    }
+}
+
+/* An open counts as 8 KiB. */
+static void a_turn_of_a_busy_loop_opens_less(void **state)
+{
+    enum { OPENS_OF_A_BUSY_TURN = 8 };
+
+    (void) state;
+    receive_byte(0);
+    for (int i = 0; i < FILES; i++) {
+        o.futures[i] = aloop_file_open(t.loop, "/a", O_RDONLY, 0, &o.files[i]);
+        assert_int_equal(aloop_future_is_settled(o.futures[i]),
+                         i < OPENS_OF_A_BUSY_TURN);
+    }
+    for (int i = 0; i < FILES; i++) {
+        assert_int_equal(aloop_await(o.futures[i]), 0);
+        aloop_file_close(o.files[i]);
     }
 }
 
@@ -631,6 +654,7 @@ int main(void)
         TEST(a_cancelled_read_gives_its_turn_no_more_room),
         TEST(the_loop_looks_for_events_before_a_later_turn),
         TEST(a_turn_of_a_busy_loop_reads_less),
+        TEST(a_turn_of_a_busy_loop_opens_less),
         TEST(opens_and_whole_files_beyond_the_limit_wait_for_a_later_turn),
         TEST(an_open_that_has_waited_for_a_turn_is_like_any_other),
         TEST(a_thousand_cached_files_in_a_row_need_no_thread),
