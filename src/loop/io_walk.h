@@ -65,8 +65,10 @@ static inline void aloop__io_unlink(struct aloop__io **place,
     struct aloop__io_shared *first = aloop__io_shared_of(*place);
     struct aloop__io_shared *shared = aloop__io_shared_of(io), *after;
 
-    if (io != *place)
-        place = &(shared != NULL ? shared : first)->before->next;
+    if (shared == NULL && first != NULL)
+        place = &first->before->next;
+    else if (shared != first)
+        place = &shared->before->next;
     *place = aloop__io_after(io);
     if (shared == NULL)
         return;
