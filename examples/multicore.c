@@ -178,8 +178,8 @@ static int run(struct worker *workers, unsigned count)
     run_worker(&workers[0]);
     if (workers[0].status < 0)
         fprintf(stderr, "multicore: %s\n", aloop_strerror(workers[0].status));
-    if (workers[0].status != 0)
-        return 1;
+    if (workers[0].status != 0) /* The other loops still use their workers. */
+        exit(process_end("multicore", 1));
     for (unsigned i = 1; i < count; i++)
         pthread_join(workers[i].thread, NULL);
     for (unsigned i = 0; i < count; i++) {
