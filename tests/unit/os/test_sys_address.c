@@ -117,7 +117,7 @@ static const char *const bad_ports[] = {
 
 static void an_invalid_port_is_refused(void **state)
 {
-    struct sys_address address, before, *found;
+    struct sys_address address = {0}, before, *found;
 
     (void) state;
     assert_int_equal(aloop__sys_address_parse("::1", "7", &address), 0);
