@@ -229,8 +229,9 @@ struct sys_condition {
 /* <linux/futex.h>, which some compilers for musl do not find. */
 enum {
     FUTEX_OF_PROCESS = 128, /* FUTEX_PRIVATE_FLAG */
-    WAIT_FUTEX = 0 | FUTEX_OF_PROCESS,
-    WAKE_FUTEX = 1 | FUTEX_OF_PROCESS
+    WAKE_FUTEX = 1 | FUTEX_OF_PROCESS,
+    /* FUTEX_WAIT_BITSET, whose time is one of the monotonic clock. */
+    WAIT_FUTEX = 9 | FUTEX_OF_PROCESS
 };
 
 int aloop__sys_condition_open(struct sys_condition **ret)
@@ -254,23 +255,41 @@ void aloop__sys_condition_forget(struct sys_condition *condition)
     free(condition);
 }
 
+/* Returns the time at which a wait ends. */
+static struct timespec end_of(int64_t timeout_ns)
+{
+    int64_t now_ns = aloop__sys_clock_ns(), end_ns = INT64_MAX;
+
+    if (timeout_ns < INT64_MAX - now_ns)
+        end_ns = now_ns + timeout_ns;
+    return (struct timespec){
+        .tv_sec = (time_t) (end_ns / 1000000000),
+        .tv_nsec = (long) (end_ns % 1000000000),
+    };
+}
+
+/* A signal does not end the wait: its caller would wait for the whole time
+ * again. */
 int aloop__sys_condition_wait(struct sys_condition *condition,
                               struct sys_mutex *mutex, int64_t timeout_ns)
 {
-    struct timespec span = {
-        .tv_sec = (time_t) (timeout_ns / 1000000000),
-        .tv_nsec = (long) (timeout_ns % 1000000000),
-    };
+    struct timespec end, *limit = NULL;
     unsigned count = atomic_load(&condition->notifications);
-    bool is_over;
+    int error;
 
+    if (timeout_ns >= 0) {
+        end = end_of(timeout_ns);
+        limit = &end;
+    }
     aloop__sys_mutex_unlock(mutex);
-    /* The time is that of the monotonic clock. */
-    is_over = syscall(SYS_futex, &condition->notifications, WAIT_FUTEX, count,
-                      timeout_ns < 0 ? NULL : &span) < 0 &&
-              errno == ETIMEDOUT;
+    do
+        error = syscall(SYS_futex, &condition->notifications, WAIT_FUTEX, count,
+                        limit, NULL, ~0U) < 0
+                    ? errno
+                    : 0;
+    while (error == EINTR);
     aloop__sys_mutex_lock(mutex);
-    return is_over ? -ETIMEDOUT : 0;
+    return error == ETIMEDOUT ? -ETIMEDOUT : 0;
 }
 
 static void wake_waiters(struct sys_condition *condition, int most)

@@ -119,9 +119,11 @@ static void a_wait_ends_after_its_time_on_the_monotonic_clock(void **state)
     assert_int_equal(aloop__sys_mutex_open(&mutex), 0);
     assert_int_equal(aloop__sys_condition_open(&condition), 0);
     aloop__sys_mutex_lock(mutex);
+    storm(5000); /* Signals neither end a wait nor begin it again. */
     do
         error = aloop__sys_condition_wait(condition, mutex, wait_ns);
     while (error == 0);
+    storm(0);
     aloop__sys_mutex_unlock(mutex);
     assert_int_equal(error, -ETIMEDOUT);
     assert_true(aloop__sys_clock_ns() - begin_ns >= wait_ns);
