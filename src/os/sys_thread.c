@@ -256,7 +256,7 @@ void aloop__sys_condition_forget(struct sys_condition *condition)
 }
 
 /* Returns the time at which a wait ends. */
-static struct timespec end_of(int64_t timeout_ns)
+static struct timespec end_of_wait(int64_t timeout_ns)
 {
     int64_t now_ns = aloop__sys_clock_ns(), end_ns = INT64_MAX;
 
@@ -278,7 +278,7 @@ int aloop__sys_condition_wait(struct sys_condition *condition,
     int error;
 
     if (timeout_ns >= 0) {
-        end = end_of(timeout_ns);
+        end = end_of_wait(timeout_ns);
         limit = &end;
     }
     aloop__sys_mutex_unlock(mutex);
