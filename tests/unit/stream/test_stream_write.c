@@ -203,33 +203,31 @@ static void shut(aloop_stream *stream)
     aloop_detach(aloop_stream_shutdown(stream));
 }
 
-static void a_shutdown_of_a_callback_follows_its_write(void **state)
+/* Has on_data write, and then end the stream.  Returns the stream. */
+static aloop_stream *write_and_end(void (*end)(aloop_stream *stream))
 {
     aloop_stream *stream = connected();
 
-    (void) state;
     memcpy(reply, "hello", 5);
-    after_write = shut;
+    after_write = end;
     aloop_stream_start(stream, write_and_go_on, NULL);
     send_text("small");
 
     assert_received("hello");
     assert_true(sim_peer_eof(c.peer));
-    aloop_stream_close(stream);
+    return stream;
+}
+
+static void a_shutdown_of_a_callback_follows_its_write(void **state)
+{
+    (void) state;
+    aloop_stream_close(write_and_end(shut));
 }
 
 static void a_close_of_a_callback_follows_its_write(void **state)
 {
-    aloop_stream *stream = connected();
-
     (void) state;
-    memcpy(reply, "hello", 5);
-    after_write = aloop_stream_close;
-    aloop_stream_start(stream, write_and_go_on, NULL);
-    send_text("small");
-
-    assert_received("hello");
-    assert_true(sim_peer_eof(c.peer));
+    (void) write_and_end(aloop_stream_close);
     sim_peer_close(c.peer);
 }
 
