@@ -313,6 +313,14 @@ static void begin_all(bool is_open)
     assert_false(aloop_future_is_settled(o.futures[FILES - 1]));
 }
 
+/* The second kind, after the first one, has a system and a loop of its own. */
+static void begin_all_apart(void **state, bool is_open)
+{
+    if (is_open)
+        assert_int_equal(tear_down_device(state) + set_up_local(state), 0);
+    begin_all(is_open);
+}
+
 static void expect_status(int i, bool is_open)
 {
     assert_int_equal(aloop_await(o.futures[i]), is_open ? 0 : FILE_SIZE);
@@ -573,9 +581,7 @@ static void the_end_of_the_loop_ends_what_waits_for_a_turn(void **state)
 {
     (void) state;
     for (int is_open = 0; is_open < 2; is_open++) {
-        if (is_open)
-            assert_int_equal(tear_down_device(state) + set_up_local(state), 0);
-        begin_all(is_open);
+        begin_all_apart(state, is_open);
         detach_all();
         assert_int_equal(aloop_free(t.loop), 0);
         t.loop = NULL;
@@ -589,9 +595,7 @@ static void a_forked_child_does_what_waits_for_a_turn(void **state)
 {
     (void) state;
     for (int is_open = 0; is_open < 2; is_open++) {
-        if (is_open)
-            assert_int_equal(tear_down_device(state) + set_up_local(state), 0);
-        begin_all(is_open);
+        begin_all_apart(state, is_open);
         sim_fork();
         assert_int_equal(aloop_after_fork(t.loop), 0);
         for (int i = 0; i < FILES; i++)
